@@ -1,0 +1,405 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Nodes: namespaces of a host of their own, in which programs are started and sockets made."""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from harness.network import spawner as spawner_program
+from harness.network.channel import Answer, Channel, ChannelClosed
+from harness.network.files import open_in_root
+from harness.network.waiting import readable
+
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+}
+CLONE_NEWNET = 0x40000000
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+class NetworkError(Exception):
+    """The emulated network could not do what was asked; one sentence says why."""
+
+
+class CommandFailed(NetworkError):
+    """A program could not be started or did not end as expected; one sentence says how."""
+
+
+@dataclass(frozen=True)
+class Completed:
+    """What a program left behind when it ended; a negative return code is a signal's number."""
+
+    stdout: bytes
+    stderr: bytes
+    returncode: int
+
+
+class Process:
+    """A program that runs in a node. `pid` is the harness's number for it, not the node's."""
+
+    def __init__(
+        self, argv: Sequence[str], pid: int, handle: int, ended: "asyncio.Future[int]"
+    ) -> None:
+        self.argv = tuple(argv)
+        self.pid = pid
+        self._handle = handle
+        self._ended = ended
+        ended.add_done_callback(lambda _: os.close(handle))
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, a negative signal number, or None as long as the program runs."""
+        return self._ended.result() if self._ended.done() else None
+
+    async def wait(self) -> int:
+        """Return the exit code once the program has ended; negative is a signal's number."""
+        return await asyncio.shield(self._ended)
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send the signal to the program, and do nothing when it has already ended."""
+        if self._ended.done():
+            return
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._handle, number)
+
+
+class Node:
+    """A host of the lab: its own network, mounts, processes and name.
+
+    `root` is its file system as the harness sees it; absolute symbolic links below it lead the
+    harness out of the node, so use `read` and `write` for files. Belongs to one asyncio loop.
+    """
+
+    def __init__(self, name: str, pid: int, sock: socket.socket) -> None:
+        self.name = name
+        self.pid = pid
+        self.root = Path(f"/proc/{pid}/root")
+        self._channel = Channel(sock, f"node {name!r}", self._on_event)
+        self._handle = os.pidfd_open(pid)
+        self._net: int | None = None
+        self._exits: dict[int, asyncio.Future[int]] = {}
+
+    async def ready(self) -> None:
+        """Return when the node is set up; raises NetworkError when it could not be."""
+        answer = self._channel.expect(-1)
+        try:
+            message = (await answer).message
+        except ChannelClosed as error:
+            raise NetworkError(f"node {self.name!r} ended before it was set up") from error
+        finally:
+            self._channel.forget(-1)
+        if "error" in message:
+            raise NetworkError(f"node {self.name!r} could not be set up: {message['error']}")
+        self._net = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """Put the calling thread into the node's network namespace; no await may be inside.
+
+        Sockets and devices opened meanwhile belong to the node for as long as they are open.
+        """
+        if self._net is None:
+            raise NetworkError(f"node {self.name!r} has been closed")
+        own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _set_namespace(self._net, self.name)
+            try:
+                yield
+            finally:
+                _set_namespace(own, "the harness")
+        finally:
+            os.close(own)
+
+    def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
+        """Return a non-blocking socket that lives in the node's network."""
+        with self.entered():
+            sock = socket.socket(family, kind, protocol)
+        sock.setblocking(False)
+        return sock
+
+    async def spawn(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str = "/",
+        stdin: int | None = None,
+        stdout: int | None = None,
+        stderr: int | None = None,
+        fds: Mapping[int, int] | None = None,
+    ) -> Process:
+        """Start a program of the node's file system and return once it has been executed.
+
+        `env` is added to a small fixed environment; nothing of the harness's own is passed on.
+        `stdin`, `stdout`, `stderr` are descriptors of the harness, /dev/null without; `fds` maps
+        further numbers in the program to descriptors of the harness. Raises CommandFailed.
+        """
+        standard = {0: stdin, 1: stdout, 2: stderr}
+        placed = {number: fd for number, fd in standard.items() if fd is not None}
+        placed.update(fds or {})
+        number = self._channel.next_id()
+        ended = self._exits[number] = asyncio.get_running_loop().create_future()
+        message = {
+            "argv": list(argv),
+            "env": {**ENVIRONMENT, **(env or {})},
+            "cwd": cwd,
+            "fds": list(placed),
+        }
+        try:
+            answer = await self._channel.request(message, list(placed.values()), number)
+        except ChannelClosed as error:
+            self._exits.pop(number, None)
+            raise CommandFailed(f"{argv[0]} was not started: node {self.name!r} is gone") from error
+        if "errno" in answer.message:
+            self._exits.pop(number)
+            reason = os.strerror(answer.message["errno"])
+            raise CommandFailed(f"{argv[0]} could not be started in node {self.name!r}: {reason}")
+        return Process(argv, _pid_of(answer.fds[0]), answer.fds[0], ended)
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str = "/",
+        stdin: bytes = b"",
+        deadline: float = 30.0,
+        check: bool = True,
+    ) -> Completed:
+        """Run a program to its end and return what it printed.
+
+        Raises CommandFailed when it cannot be started, when it is not done after `deadline`
+        seconds (it is killed then), and, unless `check` is False, when it returns other than 0.
+        """
+        with contextlib.ExitStack() as stack:
+            # Files in memory instead of pipes: nothing to pump, and a daemon that the program
+            # leaves behind with its output open holds nobody up.
+            given, out, err = (
+                stack.enter_context(os.fdopen(os.memfd_create(name, os.MFD_CLOEXEC), "w+b", 0))
+                for name in ("stdin", "stdout", "stderr")
+            )
+            given.write(stdin)
+            given.seek(0)
+            process = await self.spawn(
+                argv,
+                env=env,
+                cwd=cwd,
+                stdin=given.fileno(),
+                stdout=out.fileno(),
+                stderr=err.fileno(),
+            )
+            late = False
+            try:
+                await asyncio.wait_for(process.wait(), deadline)
+            except TimeoutError:
+                late = True
+            finally:
+                process.kill()
+            returncode = await process.wait()
+            out.seek(0)
+            err.seek(0)
+            completed = Completed(out.read(), err.read(), returncode)
+        if late:
+            raise CommandFailed(
+                f"{argv[0]} in node {self.name!r} was killed: not done after {deadline:g} s"
+            )
+        if check and returncode != 0:
+            raise CommandFailed(
+                f"{' '.join(argv)} in node {self.name!r} returned {returncode}: "
+                f"{_last_line(completed)}"
+            )
+        return completed
+
+    def write(self, path: str, data: bytes | str, mode: int = 0o644) -> None:
+        """Write a file of the node, with its directories; raises NetworkError."""
+        try:
+            with self._root() as root:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+                with os.fdopen(open_in_root(root, path, flags, mode, parents=True), "wb") as file:
+                    os.fchmod(file.fileno(), mode)
+                    file.write(data.encode() if isinstance(data, str) else data)
+        except OSError as error:
+            raise NetworkError(
+                f"{path} of node {self.name!r} cannot be written: {error.strerror}"
+            ) from error
+
+    def read(self, path: str) -> bytes:
+        """Return the contents of a file of the node; raises NetworkError."""
+        try:
+            with self._root() as root, os.fdopen(open_in_root(root, path, os.O_RDONLY), "rb") as f:
+                return f.read()
+        except OSError as error:
+            raise NetworkError(
+                f"{path} of node {self.name!r} cannot be read: {error.strerror}"
+            ) from error
+
+    async def close(self) -> None:
+        """Kill every program of the node and return when none of them is left."""
+        if self._net is not None:
+            os.close(self._net)
+            self._net = None
+        if self._handle < 0:
+            return
+        handle, self._handle = self._handle, -1
+        try:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+            await readable(handle)
+        finally:
+            os.close(handle)
+            self._channel.close()
+            self._end_all()
+
+    @contextlib.contextmanager
+    def _root(self) -> Iterator[int]:
+        fd = os.open(self.root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    def _on_event(self, answer: Answer) -> None:
+        future = self._exits.pop(answer.message.get("exit", -1), None)
+        if future is not None and not future.done():
+            future.set_result(os.waitstatus_to_exitcode(answer.message["status"]))
+
+    def _end_all(self) -> None:
+        # PID 1 went and took them with it, so nobody is left to say how they ended.
+        for future in self._exits.values():
+            if not future.done():
+                future.set_result(-signal.SIGKILL)
+        self._exits.clear()
+
+
+class Spawner:
+    """The process that owns every node; start it once a session, nodes cost milliseconds then.
+
+    It ends, and every node with it, when the harness closes it or dies in any way.
+    """
+
+    def __init__(self, process: "subprocess.Popen[bytes]", channel: Channel) -> None:
+        self._process = process
+        self._channel = channel
+
+    @classmethod
+    async def start(cls) -> Self:
+        """Return a spawner that is ready to make nodes; raises NetworkError."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        parent = os.pidfd_open(os.getpid())
+        channel = Channel(ours, "the spawner", lambda _: None)
+        started = channel.expect(0)
+        program = str(spawner_program.__file__)
+        argv = [sys.executable, "-I", "-S", program, str(theirs.fileno()), str(parent)]
+        try:
+            # A session of its own, so that Ctrl-C in a terminal reaches the harness alone, which
+            # then takes down the nodes in order.
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(), parent),
+                start_new_session=True,
+            )
+        finally:
+            theirs.close()
+            os.close(parent)
+        try:
+            await started
+        except ChannelClosed as error:
+            raise NetworkError(f"the spawner ended with {process.wait()} at its start") from error
+        finally:
+            channel.forget(0)
+        return cls(process, channel)
+
+    @property
+    def pid(self) -> int:
+        """The spawner's process id."""
+        return self._process.pid
+
+    async def node(
+        self,
+        name: str,
+        lowers: Sequence[Path] = (),
+        sysctls: Mapping[str, str] | None = None,
+    ) -> Node:
+        """Return a new node; raises NetworkError.
+
+        `lowers` are the directories of its image, the uppermost first; without any it sees the
+        harness's own file systems, read-only. `sysctls` are written in its namespaces before it
+        has any interface but lo; names have slashes (`net/ipv4/ip_forward`).
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        message = {
+            "name": name,
+            "lowers": [str(Path(lower).absolute()) for lower in lowers],
+            "sysctls": dict(sysctls or {}),
+        }
+        try:
+            answer = await self._channel.request(message, [theirs.fileno()])
+        except ChannelClosed as error:
+            ours.close()
+            raise NetworkError(f"node {name!r} was not made: the spawner has ended") from error
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        if "error" in answer.message:
+            ours.close()
+            raise NetworkError(f"node {name!r} was not made: {answer.message['error']}")
+        node = Node(name, answer.message["pid"], ours)
+        try:
+            await node.ready()
+        except BaseException:
+            await node.close()
+            raise
+        return node
+
+    async def close(self) -> None:
+        """End the spawner, and with it every node that is left."""
+        self._channel.close()
+        try:
+            handle = os.pidfd_open(self._process.pid)
+        except ProcessLookupError:
+            return
+        try:
+            await readable(handle)
+        finally:
+            os.close(handle)
+        self._process.wait()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def _set_namespace(fd: int, name: str) -> None:
+    if libc.setns(fd, CLONE_NEWNET) < 0:
+        reason = os.strerror(ctypes.get_errno())
+        raise NetworkError(f"the network namespace of {name} cannot be entered: {reason}")
+
+
+def _pid_of(handle: int) -> int:
+    """Return the harness's number for the process of a pidfd, -1 when it has been reaped."""
+    for line in Path(f"/proc/self/fdinfo/{handle}").read_text().splitlines():
+        if line.startswith("Pid:"):
+            return int(line.split()[1])
+    return -1
+
+
+def _last_line(completed: Completed) -> str:
+    printed = (completed.stderr.strip() or completed.stdout.strip()).decode(errors="replace")
+    return printed.splitlines()[-1] if printed else "it printed nothing"
