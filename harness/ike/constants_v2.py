@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The numbers of IKEv2 under their RFC names; algorithms are in `transforms`.
+
+Values on the wire stay plain integers: an unknown one is no error, and `names.name_of` names both.
+"""
+
+from enum import IntEnum, IntFlag
+
+
+class PayloadType(IntEnum):
+    """What a next payload field announces, in the notation of RFC 7296 3.2 and 1.2."""
+
+    NONE = 0
+    SA = 33
+    KE = 34
+    IDi = 35
+    IDr = 36
+    CERT = 37
+    CERTREQ = 38
+    AUTH = 39
+    NONCE = 40
+    N = 41
+    D = 42
+    V = 43
+    TSi = 44
+    TSr = 45
+    SK = 46
+    CP = 47
+    EAP = 48
+    GSPM = 49
+    IDg = 50
+    GSA = 51
+    KD = 52
+    SKF = 53
+    PS = 54
+
+
+class ExchangeType(IntEnum):
+    """The exchange a message belongs to (RFC 7296 3.1, RFC 5723, RFC 9242, RFC 9370)."""
+
+    IKE_SA_INIT = 34
+    IKE_AUTH = 35
+    CREATE_CHILD_SA = 36
+    INFORMATIONAL = 37
+    IKE_SESSION_RESUME = 38
+    GSA_AUTH = 39
+    GSA_REGISTRATION = 40
+    GSA_REKEY = 41
+    GSA_INBAND_REKEY = 42
+    IKE_INTERMEDIATE = 43
+    IKE_FOLLOWUP_KE = 44
+
+
+class Flag(IntFlag):
+    """The flags of the header (RFC 7296 3.1)."""
+
+    INITIATOR = 0x08
+    VERSION = 0x10
+    RESPONSE = 0x20
+
+
+class ProtocolId(IntEnum):
+    """The protocol of a proposal, notify or delete (RFC 7296 3.3.1)."""
+
+    NONE = 0
+    IKE = 1
+    AH = 2
+    ESP = 3
+    FC_ESP_HEADER = 4
+    FC_CT_AUTHENTICATION = 5
+
+
+class TransformType(IntEnum):
+    """What a transform is for (RFC 7296 3.3.2, RFC 9370 2.2.2)."""
+
+    ENCR = 1
+    PRF = 2
+    INTEG = 3
+    KE = 4
+    SN = 5
+    ADDKE1 = 6
+    ADDKE2 = 7
+    ADDKE3 = 8
+    ADDKE4 = 9
+    ADDKE5 = 10
+    ADDKE6 = 11
+    ADDKE7 = 12
+    KWA = 13
+    GCAUTH = 14
+
+
+class TransformAttribute(IntEnum):
+    """The one attribute of a transform (RFC 7296 3.3.5)."""
+
+    KEY_LENGTH = 14
+
+
+class IdType(IntEnum):
+    """The kind of identity in IDi and IDr (RFC 7296 3.5, RFC 4595, RFC 7619)."""
+
+    IPV4_ADDR = 1
+    FQDN = 2
+    RFC822_ADDR = 3
+    IPV6_ADDR = 5
+    DER_ASN1_DN = 9
+    DER_ASN1_GN = 10
+    KEY_ID = 11
+    FC_NAME = 12
+    NULL = 13
+
+
+class CertEncoding(IntEnum):
+    """The encoding of a certificate (RFC 7296 3.6, RFC 4806, RFC 7670)."""
+
+    PKCS7 = 1
+    PGP = 2
+    DNS_SIGNED_KEY = 3
+    X509_SIGNATURE = 4
+    KERBEROS_TOKENS = 6
+    CRL = 7
+    ARL = 8
+    SPKI = 9
+    X509_ATTRIBUTE = 10
+    RAW_RSA_KEY = 11
+    HASH_AND_URL_X509_CERTIFICATE = 12
+    HASH_AND_URL_X509_BUNDLE = 13
+    OCSP_CONTENT = 14
+    RAW_PUBLIC_KEY = 15
+
+
+class AuthMethod(IntEnum):
+    """How AUTH proves an identity (RFC 7296 3.8, RFC 4754, RFC 6467, RFC 7619, RFC 7427)."""
+
+    RSA_DIGITAL_SIGNATURE = 1
+    SHARED_KEY_MESSAGE_INTEGRITY_CODE = 2
+    DSS_DIGITAL_SIGNATURE = 3
+    ECDSA_SHA256_P256 = 9
+    ECDSA_SHA384_P384 = 10
+    ECDSA_SHA512_P521 = 11
+    GENERIC_SECURE_PASSWORD = 12
+    NULL = 13
+    DIGITAL_SIGNATURE = 14
+
+
+class HashAlgorithm(IntEnum):
+    """What SIGNATURE_HASH_ALGORITHMS lists, two octets each (RFC 7427 7, RFC 8420)."""
+
+    SHA1 = 1
+    SHA2_256 = 2
+    SHA2_384 = 3
+    SHA2_512 = 4
+    IDENTITY = 5
+    STREEBOG_256 = 6
+    STREEBOG_512 = 7
+
+
+class TsType(IntEnum):
+    """The kind of a traffic selector (RFC 7296 3.13.1, RFC 4595, RFC 9478)."""
+
+    TS_IPV4_ADDR_RANGE = 7
+    TS_IPV6_ADDR_RANGE = 8
+    TS_FC_ADDR_RANGE = 9
+    TS_SECLABEL = 10
+
+
+class CfgType(IntEnum):
+    """The kind of a CP payload (RFC 7296 3.15)."""
+
+    CFG_REQUEST = 1
+    CFG_REPLY = 2
+    CFG_SET = 3
+    CFG_ACK = 4
+
+
+class CfgAttribute(IntEnum):
+    """Attributes of a CP payload (RFC 7296 3.15.1 and later RFCs)."""
+
+    INTERNAL_IP4_ADDRESS = 1
+    INTERNAL_IP4_NETMASK = 2
+    INTERNAL_IP4_DNS = 3
+    INTERNAL_IP4_NBNS = 4
+    INTERNAL_IP4_DHCP = 6
+    APPLICATION_VERSION = 7
+    INTERNAL_IP6_ADDRESS = 8
+    INTERNAL_IP6_DNS = 10
+    INTERNAL_IP6_DHCP = 12
+    INTERNAL_IP4_SUBNET = 13
+    SUPPORTED_ATTRIBUTES = 14
+    INTERNAL_IP6_SUBNET = 15
+    MIP6_HOME_PREFIX = 16
+    INTERNAL_IP6_LINK = 17
+    INTERNAL_IP6_PREFIX = 18
+    HOME_AGENT_ADDRESS = 19
+    P_CSCF_IP4_ADDRESS = 20
+    P_CSCF_IP6_ADDRESS = 21
+    FTT_KAT = 22
+    EXTERNAL_SOURCE_IP4_NAT_INFO = 23
+    TIMEOUT_PERIOD_FOR_LIVENESS_CHECK = 24
+    INTERNAL_DNS_DOMAIN = 25
+    INTERNAL_DNSSEC_TA = 26
+
+
+class EapCode(IntEnum):
+    """The code of an EAP message (RFC 3748 4)."""
+
+    REQUEST = 1
+    RESPONSE = 2
+    SUCCESS = 3
+    FAILURE = 4
+
+
+class NotifyType(IntEnum):
+    """Errors below 16384, statuses from there on (RFC 7296 3.10.1 and the RFCs named here)."""
+
+    UNSUPPORTED_CRITICAL_PAYLOAD = 1
+    INVALID_IKE_SPI = 4
+    INVALID_MAJOR_VERSION = 5
+    INVALID_SYNTAX = 7
+    INVALID_MESSAGE_ID = 9
+    INVALID_SPI = 11
+    NO_PROPOSAL_CHOSEN = 14
+    INVALID_KE_PAYLOAD = 17
+    AUTHENTICATION_FAILED = 24
+    SINGLE_PAIR_REQUIRED = 34
+    NO_ADDITIONAL_SAS = 35
+    INTERNAL_ADDRESS_FAILURE = 36
+    FAILED_CP_REQUIRED = 37
+    TS_UNACCEPTABLE = 38
+    INVALID_SELECTORS = 39
+    UNACCEPTABLE_ADDRESSES = 40  # RFC 4555
+    UNEXPECTED_NAT_DETECTED = 41  # RFC 4555
+    USE_ASSIGNED_HOA = 42  # RFC 5026
+    TEMPORARY_FAILURE = 43
+    CHILD_SA_NOT_FOUND = 44
+    INVALID_GROUP_ID = 45  # RFC 9838
+    AUTHORIZATION_FAILED = 46  # RFC 9838
+    STATE_NOT_FOUND = 47  # RFC 9370
+    TS_MAX_QUEUE = 48  # RFC 9611
+    REGISTRATION_FAILED = 49  # RFC 9838
+    INITIAL_CONTACT = 16384
+    SET_WINDOW_SIZE = 16385
+    ADDITIONAL_TS_POSSIBLE = 16386
+    IPCOMP_SUPPORTED = 16387
+    NAT_DETECTION_SOURCE_IP = 16388
+    NAT_DETECTION_DESTINATION_IP = 16389
+    COOKIE = 16390
+    USE_TRANSPORT_MODE = 16391
+    HTTP_CERT_LOOKUP_SUPPORTED = 16392
+    REKEY_SA = 16393
+    ESP_TFC_PADDING_NOT_SUPPORTED = 16394
+    NON_FIRST_FRAGMENTS_ALSO = 16395
+    MOBIKE_SUPPORTED = 16396  # RFC 4555, as are those up to NO_NATS_ALLOWED
+    ADDITIONAL_IP4_ADDRESS = 16397
+    ADDITIONAL_IP6_ADDRESS = 16398
+    NO_ADDITIONAL_ADDRESSES = 16399
+    UPDATE_SA_ADDRESSES = 16400
+    COOKIE2 = 16401
+    NO_NATS_ALLOWED = 16402
+    AUTH_LIFETIME = 16403  # RFC 4478
+    MULTIPLE_AUTH_SUPPORTED = 16404  # RFC 4739
+    ANOTHER_AUTH_FOLLOWS = 16405  # RFC 4739
+    REDIRECT_SUPPORTED = 16406  # RFC 5685
+    REDIRECT = 16407
+    REDIRECTED_FROM = 16408
+    TICKET_LT_OPAQUE = 16409  # RFC 5723
+    TICKET_REQUEST = 16410
+    TICKET_ACK = 16411
+    TICKET_NACK = 16412
+    TICKET_OPAQUE = 16413
+    LINK_ID = 16414  # RFC 5739
+    USE_WESP_MODE = 16415  # RFC 5840
+    ROHC_SUPPORTED = 16416  # RFC 5857
+    EAP_ONLY_AUTHENTICATION = 16417  # RFC 5998
+    CHILDLESS_IKEV2_SUPPORTED = 16418  # RFC 6023
+    QUICK_CRASH_DETECTION = 16419  # RFC 6290
+    IKEV2_MESSAGE_ID_SYNC_SUPPORTED = 16420  # RFC 6311
+    IPSEC_REPLAY_COUNTER_SYNC_SUPPORTED = 16421
+    IKEV2_MESSAGE_ID_SYNC = 16422
+    IPSEC_REPLAY_COUNTER_SYNC = 16423
+    SECURE_PASSWORD_METHODS = 16424  # RFC 6467
+    PSK_PERSIST = 16425  # RFC 6631
+    PSK_CONFIRM = 16426
+    ERX_SUPPORTED = 16427  # RFC 6867
+    IFOM_CAPABILITY = 16428
+    GROUP_SENDER = 16429  # RFC 9838
+    IKEV2_FRAGMENTATION_SUPPORTED = 16430  # RFC 7383
+    SIGNATURE_HASH_ALGORITHMS = 16431  # RFC 7427
+    CLONE_IKE_SA_SUPPORTED = 16432  # RFC 7791
+    CLONE_IKE_SA = 16433
+    PUZZLE = 16434  # RFC 8019
+    USE_PPK = 16435  # RFC 8784
+    PPK_IDENTITY = 16436
+    NO_PPK_AUTH = 16437
+    INTERMEDIATE_EXCHANGE_SUPPORTED = 16438  # RFC 9242
+    IP4_ALLOWED = 16439  # RFC 8983
+    IP6_ALLOWED = 16440
+    ADDITIONAL_KEY_EXCHANGE = 16441  # RFC 9370
+    USE_AGGFRAG = 16442  # RFC 9347
+    SUPPORTED_AUTH_METHODS = 16443  # RFC 9593
+    SA_RESOURCE_INFO = 16444  # RFC 9611
+    USE_PPK_INT = 16445  # RFC 9867
+    PPK_IDENTITY_KEY = 16446
