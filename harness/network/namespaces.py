@@ -104,17 +104,22 @@ class Node:
             raise NetworkError(f"node {self.name!r} could not be set up: {message['error']}")
         self._net = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
+    @property
+    def net(self) -> int:
+        """The descriptor of the node's network namespace, the node's own; raises NetworkError."""
+        if self._net is None:
+            raise NetworkError(f"node {self.name!r} has been closed")
+        return self._net
+
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
         """Put the calling thread into the node's network namespace; no await may be inside.
 
         Sockets and devices opened meanwhile belong to the node for as long as they are open.
         """
-        if self._net is None:
-            raise NetworkError(f"node {self.name!r} has been closed")
         own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            _set_namespace(self._net, self.name)
+            _set_namespace(self.net, self.name)
             try:
                 yield
             finally:
@@ -243,6 +248,17 @@ class Node:
         except OSError as error:
             raise NetworkError(
                 f"{path} of node {self.name!r} cannot be read: {error.strerror}"
+            ) from error
+
+    def sysctl(self, name: str, value: str | int) -> None:
+        """Set a sysctl of the node's network, named with slashes; raises NetworkError."""
+        try:
+            # /proc/sys/net is that of the network which the writer is in, whatever the path.
+            with self.entered(), open(f"/proc/sys/{name}", "w") as file:
+                file.write(str(value))
+        except OSError as error:
+            raise NetworkError(
+                f"sysctl {name}={value} was refused in node {self.name!r}: {error.strerror}"
             ) from error
 
     async def close(self) -> None:

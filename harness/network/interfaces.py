@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A node's interfaces, addresses and routes, set over rtnetlink."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+from pyroute2 import AsyncIPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from harness.network.namespaces import NetworkError, Node
+from harness.network.topology import Interface, Route, Wire
+
+# Frames that an end of a carried wire keeps while the harness is busy with something else.
+QUEUE = 10_000
+RTMGRP_LINK = 1
+IFF_RUNNING = 0x40
+IFA_F_NODAD = 0x02
+VETH_DEADLINE = 5.0
+
+_SYSCTLS = {
+    "net/ipv4/conf/{}/rp_filter": "0",
+    "net/ipv4/conf/{}/send_redirects": "0",
+    "net/ipv4/conf/{}/accept_redirects": "0",
+    "net/ipv6/conf/{}/accept_ra": "0",
+    "net/ipv6/conf/{}/autoconf": "0",
+    "net/ipv6/conf/{}/router_solicitations": "0",
+    "net/ipv6/conf/{}/accept_redirects": "0",
+    "net/ipv6/conf/{}/accept_dad": "0",
+    "net/ipv6/conf/{}/dad_transmits": "0",
+    "net/ipv6/conf/{}/use_tempaddr": "0",
+}
+
+
+def sysctls(forwards: bool, ipv6: bool) -> dict[str, str]:
+    """Return the sysctls of a node, for its interfaces to inherit.
+
+    A node says nothing on its wires of its own accord, as far as a kernel can be told so.
+    """
+    # The first, because a change of it resets others.
+    settings = {"net/ipv4/ip_forward": str(int(forwards))}
+    for which in ("all", "default"):
+        settings |= {name.format(which): value for name, value in _SYSCTLS.items()}
+    settings["net/ipv6/conf/all/forwarding"] = str(int(forwards))
+    settings["net/ipv6/conf/default/disable_ipv6"] = str(int(not ipv6))
+    return settings
+
+
+class Links:
+    """A node's rtnetlink socket; each method raises NetworkError with the kernel's reason."""
+
+    def __init__(self, node: Node, routing: Any) -> None:
+        self._node = node
+        self._routing = routing
+
+    async def set_up(self, interface: Interface, wire: Wire) -> None:
+        """Give an interface its MAC address, MTU, queue and addresses, and set it up."""
+        index = self._index(interface.name)
+        with self._explained(f"interface {interface.name!r}"):
+            await self._routing.link(
+                "set",
+                index=index,
+                address=interface.mac,
+                mtu=wire.mtu,
+                txqlen=QUEUE,
+                state="up",
+            )
+            for address in interface.addresses:
+                await self._routing.addr(
+                    "add",
+                    index=index,
+                    address=str(address.ip),
+                    prefixlen=address.network.prefixlen,
+                    family=socket.AF_INET if address.version == 4 else socket.AF_INET6,
+                    flags=0 if address.version == 4 else IFA_F_NODAD,
+                )
+
+    async def add_route(self, route: Route) -> None:
+        """Add a route."""
+        with self._explained(f"the route to {route.destination}"):
+            await self._routing.route(
+                "add",
+                dst=str(route.destination),
+                gateway=str(route.via),
+                family=socket.AF_INET if route.via.version == 4 else socket.AF_INET6,
+            )
+
+    async def add_veth(self, name: str, peer: "Links", peer_name: str) -> None:
+        """Make a veth pair with one end in this node and one in the peer's."""
+        with self._explained(f"interface {name!r}"):
+            await self._routing.link(
+                "add",
+                ifname=name,
+                kind="veth",
+                peer={"ifname": peer_name, "net_ns_fd": peer._node.net},
+            )
+
+    async def running(self, name: str) -> None:
+        """Return when an interface has its link; the kernel says so some time after it is up."""
+        index = self._index(name)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + VETH_DEADLINE
+        sock = self._node.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        with sock:
+            sock.bind((0, RTMGRP_LINK))
+            while True:
+                with self._explained(f"interface {name!r}"):
+                    answer = await self._routing.link("get", index=index)
+                if answer[0]["flags"] & IFF_RUNNING:
+                    return
+                try:
+                    await asyncio.wait_for(loop.sock_recv(sock, 65536), end - loop.time())
+                except TimeoutError as error:
+                    raise NetworkError(
+                        f"interface {name!r} of node {self._node.name!r} had no link "
+                        f"within {VETH_DEADLINE:g} s"
+                    ) from error
+
+    def _index(self, name: str) -> int:
+        with self._node.entered():
+            try:
+                return socket.if_nametoindex(name)
+            except OSError as error:
+                raise NetworkError(f"node {self._node.name!r} has no interface {name!r}") from error
+
+    @contextlib.contextmanager
+    def _explained(self, what: str) -> Any:
+        try:
+            yield
+        except NetlinkError as error:
+            raise NetworkError(
+                f"{what} of node {self._node.name!r} was refused by the kernel: {error}"
+            ) from error
+
+
+@contextlib.asynccontextmanager
+async def links(node: Node) -> AsyncIterator[Links]:
+    """Open a node's rtnetlink socket for the block."""
+    with node.entered():
+        # The socket is made when it is first looked at, which must be inside.
+        routing = AsyncIPRoute(ext_ack=True)
+        _ = routing.socket
+    try:
+        await routing.setup_endpoint()
+        yield Links(node, routing)
+    finally:
+        routing.close()

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The ready topologies of the catalogue, and a way to change how their wires are made."""
+
+from dataclasses import replace
+
+from harness.network.topology import NodeSpec, Role, Topology, Wire, interface, route
+
+MOON_SUN = Topology(
+    "moon-sun",
+    (
+        NodeSpec("alice", Role.HOST, (route("default", "10.1.0.1"),)),
+        NodeSpec("moon", Role.GATEWAY, (route("10.2.0.0/16", "192.168.0.2"),)),
+        NodeSpec("sun", Role.GATEWAY, (route("10.1.0.0/16", "192.168.0.1"),)),
+        NodeSpec("bob", Role.HOST, (route("default", "10.2.0.1"),)),
+    ),
+    (
+        Wire(
+            "wan",
+            (
+                interface("moon", "eth0", "192.168.0.1/24"),
+                interface("sun", "eth0", "192.168.0.2/24"),
+            ),
+        ),
+        Wire(
+            "moon-lan",
+            (interface("alice", "eth0", "10.1.0.10/16"), interface("moon", "eth1", "10.1.0.1/16")),
+        ),
+        Wire(
+            "sun-lan",
+            (interface("sun", "eth1", "10.2.0.1/16"), interface("bob", "eth0", "10.2.0.10/16")),
+        ),
+    ),
+)
+
+MOON_SUN_IPV6 = Topology(
+    "moon-sun-ipv6",
+    (
+        NodeSpec("alice", Role.HOST, (route("default", "fd01::1"),)),
+        NodeSpec("moon", Role.GATEWAY, (route("fd02::/64", "2001:db8::2"),)),
+        NodeSpec("sun", Role.GATEWAY, (route("fd01::/64", "2001:db8::1"),)),
+        NodeSpec("bob", Role.HOST, (route("default", "fd02::1"),)),
+    ),
+    (
+        Wire(
+            "wan",
+            (
+                interface("moon", "eth0", "2001:db8::1/64"),
+                interface("sun", "eth0", "2001:db8::2/64"),
+            ),
+        ),
+        Wire(
+            "moon-lan",
+            (interface("alice", "eth0", "fd01::10/64"), interface("moon", "eth1", "fd01::1/64")),
+        ),
+        Wire(
+            "sun-lan",
+            (interface("sun", "eth1", "fd02::1/64"), interface("bob", "eth0", "fd02::10/64")),
+        ),
+    ),
+)
+
+HOST_TO_HOST = Topology(
+    "host-to-host",
+    (NodeSpec("host1"), NodeSpec("host3")),
+    (
+        Wire(
+            "wan",
+            (
+                interface("host1", "eth0", "10.0.0.1/24", "2001:db8::1/64"),
+                interface("host3", "eth0", "10.0.0.3/24", "2001:db8::3/64"),
+            ),
+        ),
+    ),
+)
+
+SEIL = Topology(
+    "seil",
+    (
+        NodeSpec("left", Role.HOST, (route("default", "192.168.1.1"),)),
+        NodeSpec("seil", Role.GATEWAY, (route("192.168.2.0/24", "10.0.0.2"),)),
+        NodeSpec("remote", Role.GATEWAY, (route("192.168.1.0/24", "10.0.0.1"),)),
+        NodeSpec("right", Role.HOST, (route("default", "192.168.2.1"),)),
+    ),
+    (
+        Wire(
+            "wan",
+            (
+                interface("seil", "pppoe0", "10.0.0.1/24"),
+                interface("remote", "eth0", "10.0.0.2/24"),
+            ),
+        ),
+        Wire(
+            "seil-lan",
+            (
+                interface("left", "eth0", "192.168.1.10/24"),
+                interface("seil", "lan0", "192.168.1.1/24"),
+            ),
+        ),
+        Wire(
+            "remote-lan",
+            (
+                interface("remote", "eth1", "192.168.2.1/24"),
+                interface("right", "eth0", "192.168.2.10/24"),
+            ),
+        ),
+    ),
+)
+
+# moon is behind a real NAPT. sun knows no way to what is behind it, as on the Internet; the route
+# for alice's subnet leads to the router, so that the tunnel's policies see packets to protect.
+NAT_IN_PATH = Topology(
+    "nat-in-path",
+    (
+        NodeSpec("alice", Role.HOST, (route("default", "10.1.0.1"),)),
+        NodeSpec("moon", Role.GATEWAY, (route("default", "172.16.0.1"),)),
+        NodeSpec("nat", Role.NAT, outside="outside"),
+        NodeSpec("sun", Role.GATEWAY, (route("10.1.0.0/16", "192.168.0.1"),)),
+        NodeSpec("bob", Role.HOST, (route("default", "10.2.0.1"),)),
+    ),
+    (
+        Wire(
+            "wan",
+            (
+                interface("nat", "outside", "192.168.0.1/24"),
+                interface("sun", "eth0", "192.168.0.2/24"),
+            ),
+        ),
+        Wire(
+            "inside",
+            (
+                interface("moon", "eth0", "172.16.0.10/24"),
+                interface("nat", "inside", "172.16.0.1/24"),
+            ),
+        ),
+        Wire(
+            "moon-lan",
+            (interface("alice", "eth0", "10.1.0.10/16"), interface("moon", "eth1", "10.1.0.1/16")),
+        ),
+        Wire(
+            "sun-lan",
+            (interface("sun", "eth1", "10.2.0.1/16"), interface("bob", "eth0", "10.2.0.10/16")),
+        ),
+    ),
+)
+
+READY = (MOON_SUN, MOON_SUN_IPV6, HOST_TO_HOST, SEIL, NAT_IN_PATH)
+
+
+def with_wire(topology: Topology, name: str, **changes: bool | int) -> Topology:
+    """Return the topology with one wire changed, as in `with_wire(SEIL, "wan", mtu=1454)`."""
+    changed = replace(topology.wire(name), **changes)  # type: ignore[arg-type]
+    wires = tuple(changed if wire.name == name else wire for wire in topology.wires)
+    return replace(topology, wires=wires)
