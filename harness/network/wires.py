@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Wires that carry each frame in user space: record it, ask the faults, hand it over.
 
-Each end is a TAP device in its node's network. The harness holds their descriptors, and the
-devices are gone with them.
+Each end is a TAP device in its node's network, of which the harness holds the descriptor.
 """
 
 import asyncio
@@ -18,6 +17,7 @@ from harness.network.faults import Decision, Fault, Matches, Rule
 from harness.network.namespaces import NetworkError, Node
 
 TUNSETIFF = 0x400454CA
+TUNSETPERSIST = 0x400454CB
 TUNSETCARRIER = 0x400454E2
 IFF_TAP, IFF_NO_PI = 0x0002, 0x1000
 # More than any Ethernet frame of a TAP device: a shorter read would cut it without a word.
@@ -34,7 +34,7 @@ class FramesLost(NetworkError):
 
 @dataclass(frozen=True)
 class Tap:
-    """A TAP device of a node; the device lives as long as `fd` is open."""
+    """A TAP device of a node, there as long as the node; without `fd` it has no link."""
 
     node: Node
     name: str
@@ -50,7 +50,7 @@ class Tap:
         raise NetworkError(f"interface {self.name!r} of node {self.node.name!r} is gone")
 
     def close(self) -> None:
-        """Take the device away."""
+        """Let go of the device, which loses its link."""
         os.close(self.fd)
 
 
@@ -66,6 +66,9 @@ def open_tap(node: Node, name: str) -> Tap:
         try:
             request = struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI)
             fcntl.ioctl(fd, TUNSETIFF, request)
+            # It is not the close that takes the device away, which would wait for the kernel for
+            # tens of milliseconds, but the end of the node's network, in the background.
+            fcntl.ioctl(fd, TUNSETPERSIST, 1)
         except OSError as error:
             os.close(fd)
             raise NetworkError(
@@ -164,7 +167,7 @@ class CarriedWire:
         self._cut = ""
 
     def close(self) -> None:
-        """Take the wire away, and with it both ends' interfaces."""
+        """Stop carrying; both ends lose their link."""
         if self._closed:
             return
         self._closed = True
