@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What every peer driver fulfils: the seam between the lab and an IKE implementation.
+
+A driver is a class that is a `Peer`; it starts `Daemon`s. Everything is asynchronous and runs on
+the lab's loop. What a driver reports are the values of this module; no scenario sees a daemon's own
+words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from harness.network.namespaces import Node
+from harness.peers.connection import Side
+
+DataPlane = Literal["kernel", "userspace"]
+
+
+class PeerError(Exception):
+    """A peer could not do what it was told; the text is one sentence for the user."""
+
+
+class Unsupported(PeerError):
+    """This peer has no such feature: the cell of the matrix is *unsupported*, never a pass."""
+
+
+class ConfigurationRefused(PeerError):
+    """The daemon would not load a configuration; its own complaint, with file and line."""
+
+
+class NegotiationFailed(PeerError):
+    """The exchange that was asked for ended without an SA."""
+
+
+@dataclass(frozen=True)
+class ChildSa:
+    """A CHILD_SA as the daemon at one end names it; SPIs in host order.
+
+    `inbound` is the SPI this end receives on (it chose it), `outbound` the one it sends with.
+    """
+
+    name: str
+    inbound: int
+    outbound: int
+    reqid: int
+    ike: int = field(compare=False, default=0)
+    state: str = field(compare=False, default="")
+
+    def __str__(self) -> str:
+        return f"{self.name} in 0x{self.inbound:08x} out 0x{self.outbound:08x}"
+
+
+@dataclass(frozen=True)
+class IkeSa:
+    """An IKE SA as the daemon at one end sees it; SPIs (cookies) as 64-bit integers, host order.
+
+    `unique` is the daemon's own number for it, `state` its own word (``ESTABLISHED``).
+    """
+
+    name: str
+    version: int
+    initiator_spi: int
+    responder_spi: int
+    unique: int
+    state: str
+    children: tuple[ChildSa, ...] = ()
+
+
+@dataclass(frozen=True)
+class IkeUp:
+    """An IKE SA is established."""
+
+    ike: IkeSa
+
+
+@dataclass(frozen=True)
+class IkeDown:
+    """An IKE SA is gone, for whatever reason."""
+
+    ike: IkeSa
+
+
+@dataclass(frozen=True)
+class IkeRekeyed:
+    """An IKE SA was replaced by another (RFC 7296 2.8)."""
+
+    old: IkeSa
+    new: IkeSa
+
+
+@dataclass(frozen=True)
+class ChildUp:
+    """A new CHILD_SA carries traffic."""
+
+    child: ChildSa
+
+
+@dataclass(frozen=True)
+class ChildDown:
+    """A CHILD_SA is gone."""
+
+    child: ChildSa
+
+
+@dataclass(frozen=True)
+class ChildRekeyed:
+    """A CHILD_SA was replaced by another (RFC 7296 2.8)."""
+
+    old: ChildSa
+    new: ChildSa
+
+
+@dataclass(frozen=True)
+class Exited:
+    """The daemon's process ended; a negative status is the signal that ended it."""
+
+    status: int
+
+
+PeerEvent = IkeUp | IkeDown | IkeRekeyed | ChildUp | ChildDown | ChildRekeyed | Exited
+
+
+class Listener(Protocol):
+    """Takes what a daemon reports, as it happens."""
+
+    def __call__(self, event: PeerEvent) -> None:
+        """Take one event; must not block."""
+        ...
+
+
+@dataclass(frozen=True)
+class NativeFile:
+    """A file in a daemon's own dialect: where it belongs in the node, and its text."""
+
+    path: str
+    text: str
+    mode: int = 0o600
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """How a daemon is to be set up: the connection, or files in its own dialect, and its options.
+
+    `dialect` is one of the peer's `dialects`. Without `files` the driver writes them from `side`.
+    `options` are daemon-wide settings by the peer's own name (``charon.delete_rekeyed_delay``).
+    """
+
+    side: Side | None
+    dialect: str
+    files: tuple[NativeFile, ...] = ()
+    options: Mapping[str, str | int] = field(default_factory=dict)
+    data_plane: DataPlane = "kernel"
+
+
+class Daemon(Protocol):
+    """A running IKE daemon on a node."""
+
+    async def initiate(self, child: str, within: float) -> None:
+        """Bring a CHILD_SA up and return when it is; raises `NegotiationFailed`.
+
+        `within` is in seconds of lab time.
+        """
+        ...
+
+    async def terminate_child(self, child: str, within: float) -> None:
+        """Delete a CHILD_SA by name; return when it is gone here; raises `PeerError`."""
+        ...
+
+    async def terminate_ike(self, name: str, within: float) -> None:
+        """Delete an IKE SA with its children; return when it is gone here; raises `PeerError`."""
+        ...
+
+    async def rekey_child(self, child: str) -> None:
+        """Start the rekeying of a CHILD_SA now."""
+        ...
+
+    async def rekey_ike(self, name: str) -> None:
+        """Start the rekeying of an IKE SA now."""
+        ...
+
+    async def sas(self) -> Sequence[IkeSa]:
+        """All IKE SAs with their children, as the daemon lists them."""
+        ...
+
+    async def stop(self) -> None:
+        """End the daemon as its supervisor would, with deletes; return when it is gone."""
+        ...
+
+    async def crash(self) -> None:
+        """Kill the daemon: no delete, no clean-up (SIGKILL)."""
+        ...
+
+
+class Peer(Protocol):
+    """An implementation at a version."""
+
+    name: str
+    """``strongswan@6.0.1``"""
+    image: str
+    """The image its root file system comes from: a folder of ``images/``."""
+    dialects: tuple[str, ...]
+    """The configuration languages it can be given, the preferred one first."""
+    data_planes: tuple[DataPlane, ...]
+
+    async def start(
+        self, node: Node, configuration: Configuration, listener: Listener, logs: Path
+    ) -> Daemon:
+        """Start the daemon in a node, load its configuration, return when it can negotiate.
+
+        Every event from then on goes to `listener`; what the daemon writes goes into files of the
+        folder `logs`, mode 0600 because some hold keys. Raises `Unsupported`,
+        `ConfigurationRefused`, `PeerError`.
+        """
+        ...

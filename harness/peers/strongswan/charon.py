@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A running charon: commands, events, logs, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.network.namespaces import Node, Process
+from harness.peers.contract import Exited, IkeSa, Listener, NegotiationFailed, PeerError
+from harness.peers.strongswan.events import EVENTS, read_event, read_ike
+from harness.peers.strongswan.vici import Section, Vici, ViciError
+
+PID_FILE = "/run/charon.pid"
+STOP_DEADLINE = 10.0
+"""Seconds that a charon has to end after SIGTERM: it waits for no answer to its deletes."""
+
+
+class Charon:
+    """One charon in one node, over its VICI socket."""
+
+    def __init__(self, node: Node, process: Process, vici: Vici, listener: Listener) -> None:
+        self._node = node
+        self._process = process
+        self._vici = vici
+        self._listener = listener
+        self._tasks: list[asyncio.Future[Any]] = []
+
+    async def watch(self) -> None:
+        """Register for every event; all that happens from here on reaches the listener."""
+        delivery = await self._vici.listen(EVENTS, self._take)
+        self._tasks = [asyncio.ensure_future(delivery), asyncio.ensure_future(self._report_exit())]
+
+    async def initiate(self, child: str, within: float) -> None:
+        """Bring a CHILD_SA up and return when it is; raises `NegotiationFailed`."""
+        await self._command("initiate", {"child": child}, within)
+
+    async def terminate_child(self, child: str, within: float) -> None:
+        """Delete a CHILD_SA and return when it is gone here; raises `NegotiationFailed`."""
+        await self._command("terminate", {"child": child}, within)
+
+    async def terminate_ike(self, name: str, within: float) -> None:
+        """Delete an IKE SA and return when it is gone here; raises `NegotiationFailed`."""
+        await self._command("terminate", {"ike": name}, within)
+
+    async def rekey_child(self, child: str) -> None:
+        """Start the rekeying of a CHILD_SA now."""
+        await self._request("rekey", {"child": child})
+
+    async def rekey_ike(self, name: str) -> None:
+        """Start the rekeying of an IKE SA now."""
+        await self._request("rekey", {"ike": name})
+
+    async def sas(self) -> Sequence[IkeSa]:
+        """All IKE SAs with their children, as charon lists them; none once it has ended."""
+        if self._process.returncode is not None:
+            return ()
+        listed = await self._vici.stream("list-sas", "list-sa")
+        return [
+            read_ike(name, ike)
+            for message in listed
+            for name, ike in message.items()
+            if isinstance(ike, Mapping)
+        ]
+
+    async def stop(self) -> None:
+        """End charon with SIGTERM, as its supervisor would: it sends its deletes first."""
+        self._process.kill(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(self._process.wait(), STOP_DEADLINE)
+        except TimeoutError:
+            await self.crash()
+            raise PeerError(
+                f"charon on {self._node.name} did not end within {STOP_DEADLINE:g} s of SIGTERM"
+            ) from None
+        await self._settle()
+
+    async def crash(self) -> None:
+        """Kill charon with SIGKILL; a starter above it goes first, or it would start another."""
+        self._process.kill(signal.SIGKILL)
+        await self._process.wait()
+        with contextlib.suppress(Exception):
+            pid = self._node.read(PID_FILE).decode().strip()
+            await self._node.run(["/bin/sh", "-c", f"kill -9 {int(pid)}"], check=False)
+        await self._settle()
+
+    async def _command(self, command: str, arguments: dict[str, Any], within: float) -> None:
+        # Zero would be "do not wait", and charon's own time-out is what leaves its state clean.
+        milliseconds = max(1, round(within * 1000))
+        try:
+            await self._request(command, {**arguments, "timeout": milliseconds, "loglevel": -1})
+        except PeerError as error:
+            raise NegotiationFailed(str(error)) from error
+
+    async def _request(self, command: str, arguments: Section) -> None:
+        try:
+            await self._vici.request(command, arguments)
+        except (ViciError, OSError) as error:
+            raise PeerError(f"charon on {self._node.name}: {error}") from error
+
+    def _take(self, name: str, message: Section) -> None:
+        for event in read_event(name, message):
+            self._listener(event)
+
+    async def _report_exit(self) -> None:
+        self._listener(Exited(await self._process.wait()))
+
+    async def _settle(self) -> None:
+        """Let the events that are already on their way be delivered."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The strongSwan driver: starts a charon in a node and loads what it is to agree on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.network.namespaces import CommandFailed, Node, Process
+from harness.peers.connection import Certificate, PreSharedKey, Side
+from harness.peers.contract import (
+    Configuration,
+    ConfigurationRefused,
+    DataPlane,
+    Listener,
+    NativeFile,
+    PeerError,
+    Unsupported,
+)
+from harness.peers.strongswan.charon import Charon
+from harness.peers.strongswan.complaints import STARTER, SWANCTL, complaints
+from harness.peers.strongswan.connections import ipsec_conf, load_conn, swanctl_conf
+from harness.peers.strongswan.settings import VICI_SOCKET, charon_settings, write_settings
+from harness.peers.strongswan.vici import Vici, ViciError
+
+SETTINGS_FILE = "/etc/strongswan.conf"
+CHARON = "/usr/lib/ipsec/charon"
+STARTER_PROGRAM = "/usr/lib/ipsec/starter"
+LOGS = ("charon.log", "charon-keys.log")
+CONN = re.compile(r"^conn\s+(\S+)", re.MULTILINE)
+START_DEADLINE = 30.0
+"""Seconds of lab time within which a charon must answer and have its configuration."""
+LOAD_INTERVAL = 0.01
+"""Seconds between two looks at what starter has loaded; nothing announces it."""
+
+
+@dataclass(frozen=True)
+class StrongSwan:
+    """strongSwan from Debian, at the version of its image."""
+
+    version: str
+    image: str
+    dialects: tuple[str, ...] = ("vici", "swanctl.conf", "ipsec.conf")
+    data_planes: tuple[DataPlane, ...] = ("kernel", "userspace")
+
+    @property
+    def name(self) -> str:
+        """``strongswan@6.0.1``."""
+        return f"strongswan@{self.version}"
+
+    async def start(
+        self, node: Node, configuration: Configuration, listener: Listener, logs: Path
+    ) -> Charon:
+        """Start charon in the node, load the configuration, return when it can negotiate."""
+        if configuration.dialect not in self.dialects:
+            raise Unsupported(
+                f"{self.name} has no dialect {configuration.dialect!r}; "
+                f"it has {', '.join(self.dialects)}"
+            )
+        settings = charon_settings(configuration.data_plane, configuration.options)
+        node.write(SETTINGS_FILE, write_settings(settings) + "\n")
+        files = configuration.files or _written(configuration)
+        for file in files:
+            node.write(file.path, file.text, file.mode)
+        program = (
+            [STARTER_PROGRAM, "--nofork"] if configuration.dialect == "ipsec.conf" else [CHARON]
+        )
+        process = await _spawn(node, program, logs)
+        vici = Vici(node.root / VICI_SOCKET.lstrip("/"))
+        charon = Charon(node, process, vici, listener)
+        try:
+            await _until_answering(node, vici, process, files, logs)
+            await charon.watch()
+            await self._load(node, configuration, vici, files, logs)
+        except BaseException:
+            await charon.crash()
+            raise
+        return charon
+
+    async def _load(
+        self,
+        node: Node,
+        configuration: Configuration,
+        vici: Vici,
+        files: Sequence[NativeFile],
+        logs: Path,
+    ) -> None:
+        match configuration.dialect:
+            case "vici" if configuration.side is not None:
+                await _load_over_vici(vici, configuration.side)
+            case "swanctl.conf":
+                await _load_swanctl_conf(node, files)
+            case "ipsec.conf":
+                await _starter_has_loaded(vici, files, logs)
+
+
+def _written(configuration: Configuration) -> tuple[NativeFile, ...]:
+    """The files of the dialect, from the side."""
+    if configuration.side is None:
+        return ()
+    writers = {"swanctl.conf": swanctl_conf, "ipsec.conf": ipsec_conf}
+    writer = writers.get(configuration.dialect)
+    return writer(configuration.side) if writer else ()
+
+
+async def _spawn(node: Node, argv: list[str], logs: Path) -> Process:
+    # Both logs are descriptors of the run's folder: they outlive the node and a killed harness.
+    readable, keys = (
+        os.open(logs / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        for name in LOGS
+    )
+    try:
+        return await node.spawn(
+            argv, env={"STRONGSWAN_CONF": SETTINGS_FILE}, stdout=readable, stderr=keys
+        )
+    finally:
+        os.close(readable)
+        os.close(keys)
+
+
+async def _until_answering(
+    node: Node, vici: Vici, process: Process, files: Sequence[NativeFile], logs: Path
+) -> None:
+    answering = asyncio.ensure_future(vici.answers())
+    ended = asyncio.ensure_future(process.wait())
+    try:
+        await asyncio.wait(
+            (answering, ended), timeout=START_DEADLINE, return_when=asyncio.FIRST_COMPLETED
+        )
+        if answering.done():
+            return
+        _raise_complaint(files, logs)
+        why = (
+            f"ended with {ended.result()}"
+            if ended.done()
+            else f"was silent for {START_DEADLINE:g} s"
+        )
+        last = _written_by_daemon(logs).strip().splitlines()[-1:]
+        raise PeerError(f"charon on {node.name} {why} instead of starting: {' '.join(last)}")
+    finally:
+        for task in (answering, ended):
+            task.cancel()
+
+
+async def _load_over_vici(vici: Vici, side: Side) -> None:
+    try:
+        match side.authentication:
+            case PreSharedKey(secret):
+                owners = [side.local.identity, side.remote.identity]
+                await vici.request("load-shared", {"type": "IKE", "data": secret, "owners": owners})
+            case Certificate(_, private_key, authority):
+                await vici.request("load-key", {"type": "any", "data": private_key})
+                await vici.request("load-cert", {"type": "X509", "flag": "CA", "data": authority})
+        await vici.request("load-conn", load_conn(side))
+    except ViciError as error:
+        raise ConfigurationRefused(f"charon refused connection {side.name!r}: {error}") from error
+
+
+async def _load_swanctl_conf(node: Node, files: Sequence[NativeFile]) -> None:
+    argv = ["/usr/sbin/swanctl", "--load-all", "--noprompt", "--uri", f"unix://{VICI_SOCKET}"]
+    try:
+        loaded = await node.run(argv, env={"STRONGSWAN_CONF": SETTINGS_FILE}, check=False)
+    except CommandFailed as error:
+        raise PeerError(str(error)) from error
+    printed = (loaded.stderr + loaded.stdout).decode(errors="replace")
+    wrong = complaints(printed, SWANCTL, files)
+    if wrong or loaded.returncode:
+        raise ConfigurationRefused(f"swanctl refused its configuration: {wrong or printed.strip()}")
+
+
+async def _starter_has_loaded(vici: Vici, files: Sequence[NativeFile], logs: Path) -> None:
+    """Return once charon has what starter gives it; raises `ConfigurationRefused`."""
+    wanted = {name for file in files for name in CONN.findall(file.text)} - {"%default"}
+    async with asyncio.timeout(START_DEADLINE):
+        while True:
+            _raise_complaint(files, logs)
+            listed = await vici.stream("list-conns", "list-conn")
+            if wanted <= {name for message in listed for name in message}:
+                return
+            await asyncio.sleep(LOAD_INTERVAL)
+
+
+def _raise_complaint(files: Sequence[NativeFile], logs: Path) -> None:
+    wrong = complaints(_written_by_daemon(logs), STARTER, files)
+    if wrong:
+        raise ConfigurationRefused(f"starter refused its configuration: {wrong}")
+
+
+def _written_by_daemon(logs: Path) -> str:
+    return "".join((logs / name).read_text(errors="replace") for name in LOGS)

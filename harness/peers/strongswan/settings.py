@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""strongswan.conf: what one charon of the lab is told about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from harness.peers.contract import DataPlane
+
+Settings = dict[str, "str | int | Settings"]
+
+VICI_SOCKET = "/run/charon.vici"
+
+# Named one by one: a lab needs few of Debian's sixty plugins, and each costs start-up time.
+PLUGINS = (
+    *("random", "nonce", "aes", "sha1", "sha2", "md5", "hmac", "kdf", "mgf1"),
+    *("pem", "pkcs1", "pkcs8", "x509", "pubkey", "constraints", "curve25519", "gmp", "openssl"),
+    *("gcm", "ccm", "ctr", "cmac", "xcbc", "chapoly"),
+)
+KERNEL_PLUGINS: Mapping[DataPlane, tuple[str, ...]] = {
+    "kernel": ("kernel-netlink",),
+    # First come, first served: ESP in user space wins over the kernel's when it is named first.
+    "userspace": ("kernel-libipsec", "kernel-netlink"),
+}
+CONTROL_PLUGINS = ("socket-default", "stroke", "vici", "updown", "counters")
+
+# Of the two logs one is for people; the other holds the keys of every SA, for the decryptor. The
+# paths reopen what charon was started with; under its own names for them, stdout and stderr, it
+# does not flush.
+READABLE: Settings = {
+    "path": "/proc/self/fd/1",
+    "default": 1,
+    "flush_line": "yes",
+    "time_format": "%H:%M:%S",
+    "ike_name": "yes",
+}
+WITH_KEYS: Settings = {
+    "path": "/proc/self/fd/2",
+    "default": -1,
+    "ike": 4,
+    "chd": 4,
+    "flush_line": "yes",
+    "ike_name": "yes",
+}
+
+
+def charon_settings(data_plane: DataPlane, options: Mapping[str, str | int]) -> Settings:
+    """The settings of one charon; `options` have dotted names, ``charon.delete_rekeyed_delay``."""
+    plugins = (*PLUGINS, *KERNEL_PLUGINS[data_plane], *CONTROL_PLUGINS)
+    settings: Settings = {
+        "charon": {
+            "load": " ".join(plugins),
+            "install_virtual_ip": "no",
+            "filelog": {"readable": dict(READABLE), "keys": dict(WITH_KEYS)},
+            "plugins": {"vici": {"socket": f"unix://{VICI_SOCKET}"}},
+        }
+    }
+    for name, value in options.items():
+        _put(settings, name.split("."), value)
+    return settings
+
+
+def write_settings(settings: Settings, indent: str = "") -> str:
+    """The text of a settings file, sections in braces."""
+    lines = []
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            lines += [f"{indent}{name} {{", write_settings(value, indent + "  "), f"{indent}}}"]
+        else:
+            lines.append(f"{indent}{name} = {value}")
+    return "\n".join(lines)
+
+
+def _put(settings: Settings, path: list[str], value: str | int) -> None:
+    for name in path[:-1]:
+        inner = settings.setdefault(name, {})
+        if not isinstance(inner, dict):
+            raise ValueError(f"strongswan.conf: {'.'.join(path)} is set below a value, {name}")
+        settings = inner
+    settings[path[-1]] = value
