@@ -17,6 +17,7 @@ IPV4_HEADER = Struct("!BBHHHBBH4s4s")
 IPV6_HEADER = Struct("!IHBB16s16s")
 IPV4_HEADER_SIZE = 20
 IPV6_HEADER_SIZE = 40
+LONGEST_PACKET = 65535
 
 HOP_BY_HOP = 0
 ROUTING = 43
@@ -117,10 +118,15 @@ def split_transport(packet: bytes) -> SplitPacket:
 
 
 def join_transport(split: SplitPacket, payload: bytes, protocol: int) -> bytes:
-    """The IP packet with `payload` of `protocol` after the kept headers: lengths, checksum set."""
+    """The IP packet with `payload` of `protocol` after the kept headers: lengths, checksum set.
+
+    Raises MalformedPacket when that is longer than 65,535 bytes.
+    """
     headers = bytearray(split.headers)
     headers[split.pointer] = protocol
     length = len(headers) + len(payload)
+    if length > LONGEST_PACKET:
+        raise MalformedPacket(f"A packet of {length} bytes is longer than IP can say.")
     if headers[0] >> 4 == IPV4:
         headers[2:4] = length.to_bytes(2, "big")
         headers[10:12] = b"\0\0"
@@ -144,8 +150,10 @@ def outer_packet(
     """The IP packet that carries `payload` between two packed addresses of the same family.
 
     `identification` and `may_fragment` matter to IPv4 only. Raises ValueError for addresses that
-    are not both of 4 or both of 16 bytes.
+    are not both of 4 or both of 16 bytes, MalformedPacket for too long a payload.
     """
+    if len(payload) > LONGEST_PACKET - IPV6_HEADER_SIZE:
+        raise MalformedPacket(f"A payload of {len(payload)} bytes is too long for an IP packet.")
     match len(source), len(destination):
         case 4, 4:
             flags = 0 if may_fragment else 0x4000
