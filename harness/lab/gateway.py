@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A gateway as a scenario sees it: verbs that act, waits that wait, and the state of its kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.kernel.sad import Sad
+from harness.kernel.spd import Spd
+from harness.lab.background import Background
+from harness.lab.station import Station
+from harness.network.namespaces import Completed
+from harness.peers.contract import ChildSa, IkeSa, NegotiationFailed
+
+WITHIN = 10.0
+"""Seconds of lab time that a wait lasts unless the scenario says otherwise."""
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """One end of a connection: its daemon, its kernel, its node. Blocks the scenario, not the lab.
+
+    All `within` are in seconds of lab time. Waits raise `NotSeen`, an assertion error that says
+    what was seen instead.
+    """
+
+    name: str
+    _station: Station
+    _background: Background
+
+    # What it can be told to do.
+
+    def initiate(self, child: str, within: float = WITHIN) -> ChildSa:
+        """Bring a CHILD_SA up and return it; raises `NegotiationFailed`."""
+        return self._background.run(self._station.initiate(child, within))
+
+    def fails_to_initiate(self, child: str, within: float = WITHIN) -> str:
+        """Try to bring a CHILD_SA up that must not come up, and return the daemon's reason.
+
+        Raises AssertionError when it does come up.
+        """
+        try:
+            came_up = self.initiate(child, within)
+        except NegotiationFailed as failure:
+            return str(failure)
+        raise AssertionError(f"{self.name}: {came_up} came up, though the two ends do not agree")
+
+    def rekey_child(self, child: str) -> None:
+        """Start the rekeying of a CHILD_SA now."""
+        self._background.run(self._station.running.rekey_child(child))
+
+    def rekey_ike(self, name: str) -> None:
+        """Start the rekeying of an IKE SA now."""
+        self._background.run(self._station.running.rekey_ike(name))
+
+    def delete_child(self, child: str, within: float = WITHIN) -> None:
+        """Delete a CHILD_SA, and return when it is gone here."""
+        self._background.run(self._station.running.terminate_child(child, within))
+
+    def delete_ike(self, name: str, within: float = WITHIN) -> None:
+        """Delete an IKE SA with all its children, and return when it is gone here."""
+        self._background.run(self._station.running.terminate_ike(name, within))
+
+    def stop(self) -> None:
+        """End the daemon as its supervisor would, with deletes."""
+        self._background.run(self._station.running.stop())
+
+    def crash(self) -> None:
+        """Kill the daemon: no delete, no clean-up."""
+        self._background.run(self._station.running.crash())
+
+    def run(self, *argv: str, check: bool = True) -> Completed:
+        """Run a program in the node and return what it printed; raises CommandFailed."""
+        return self._background.run(self._station.node.run(argv, check=check))
+
+    # What can be waited for.
+
+    def await_up(self, child: str, within: float = WITHIN) -> ChildSa:
+        """The CHILD_SA of that name, as soon as it is up."""
+        return self._background.run(self._station.child_up(child, within))
+
+    def await_rekeyed(self, old: ChildSa, within: float = WITHIN) -> ChildSa:
+        """The CHILD_SA that replaces `old`, as soon as it does."""
+        return self._background.run(self._station.rekeyed(old, within))
+
+    def await_deleted(self, old: ChildSa, within: float = WITHIN) -> None:
+        """Return when neither half of a CHILD_SA is left on this gateway."""
+        self._background.run(self._station.deleted(old, within))
+
+    def await_ike_down(self, name: str, within: float = WITHIN) -> IkeSa:
+        """The IKE SA of that name, as soon as it is gone."""
+        return self._background.run(self._station.ike_down(name, within))
+
+    def await_soft_expire(self, spi: int, within: float = WITHIN) -> float:
+        """Seconds from an SA's installation to the kernel's soft EXPIRE (XFRM_MSG_EXPIRE)."""
+        return self._background.run(self._station.soft_expire(spi, within))
+
+    def seconds_from_rekey_to_deletion(self, old: ChildSa, spi: int) -> float:
+        """Seconds between the replacement of `old` and the removal of one half of it, by SPI.
+
+        The kernel told of both. Raises AssertionError when either has not happened.
+        """
+        return self._background.call(self._station.rekey_to_deletion, old, spi)
+
+    # What is there now.
+
+    def sas(self) -> Sequence[IkeSa]:
+        """The IKE SAs with their children, as the daemon lists them."""
+        return self._background.run(self._station.running.sas())
+
+    def sad(self) -> Sad:
+        """The kernel's SAs."""
+        return self._background.run(self._station.sad())
+
+    def spd(self) -> Spd:
+        """The kernel's policies."""
+        return self._background.run(self._station.spd())
+
+    def statistic(self, name: str) -> int:
+        """One of the kernel's XFRM counters by its name, ``XfrmInTmplMismatch``."""
+        return self._station.statistics()[name]

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The lab of one run: builds what a scenario asks for, judges it, keeps the evidence."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.capture.recording import Recording
+from harness.lab.background import Background
+from harness.lab.judge import Judge
+from harness.lab.net import Net
+from harness.lab.station import Station
+from harness.network.namespaces import Spawner
+from harness.network.network import Network
+from harness.network.topology import Subnet, Topology
+from harness.peers.connection import Connection
+from harness.peers.contract import Configuration, DataPlane, NativeFile, Peer
+from harness.verdict.oracles import OracleName
+
+
+class Roots(Protocol):
+    """Where the root file systems of images are."""
+
+    def __call__(self, image: str) -> Path:
+        """The directory of an image, ready to be the lower layer of a node."""
+        ...
+
+
+class Lab:
+    """What the fixture `lab` gives to a scenario; `up` is its one verb.
+
+    `folder` is the run's folder. Sabotage controls use `rewrite` and `disturb` to break on purpose
+    what a scenario claims.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        background: Background,
+        spawner: Spawner,
+        roots: Roots,
+        data_plane: DataPlane,
+    ) -> None:
+        self.folder = folder
+        self.data_plane = data_plane
+        self.excused: dict[str, str] = {}
+        self.rewrite: Callable[[Connection], Connection] = lambda connection: connection
+        self.disturb: Callable[[Net], None] = lambda net: None
+        self._background = background
+        self._spawner = spawner
+        self._roots = roots
+        self._nets: list[Net] = []
+        self._stack = contextlib.AsyncExitStack()
+
+    def up(
+        self,
+        topology: Topology,
+        *,
+        connection: Connection | None = None,
+        dialect: str | None = None,
+        native: Mapping[str, Sequence[NativeFile]] | None = None,
+        options: Mapping[str, Mapping[str, str | int]] | None = None,
+        without: Mapping[OracleName, str] | None = None,
+        **peers: Peer,
+    ) -> Net:
+        """Build the topology with a peer on each named node, and return it when all can negotiate.
+
+        Both ends get their side of `connection`, in `dialect` or the peer's preferred one; `native`
+        has files in it for a node instead, `options` a daemon's own settings by node. Every oracle
+        watches, but for those in `without`, each with the reason that the report shows. Raises
+        NetworkError, `PeerError` and what comes under them.
+        """
+        agreed = self.rewrite(connection) if connection is not None else None
+        self.excused.update(without or {})
+        net = self._background.run(
+            self._up(topology, agreed, dialect, native or {}, options or {}, peers)
+        )
+        self._nets.append(net)
+        self.disturb(net)
+        return net
+
+    def verify(self) -> None:
+        """Return when every oracle agrees with a pass; raises `OraclesDisagree`."""
+        for net in self._nets:
+            self._background.run(net.judge.verify())
+
+    def keep_evidence(self) -> None:
+        """Write what is known of the run's SAs and events into its folder, keys included."""
+        for net in self._nets:
+            state = self._background.run(_state(net))
+            _write_secret(self.folder / "sad.json", _json(state))
+            lines = [line for station in net.stations.values() for line in _events(station)]
+            _write_secret(self.folder / "events.jsonl", "".join(lines))
+
+    def close(self) -> None:
+        """Take everything down; nothing of it is left."""
+        self._background.run(self._stack.aclose())
+
+    async def _up(
+        self,
+        topology: Topology,
+        connection: Connection | None,
+        dialect: str | None,
+        native: Mapping[str, Sequence[NativeFile]],
+        options: Mapping[str, Mapping[str, str | int]],
+        peers: Mapping[str, Peer],
+    ) -> Net:
+        recording = self._stack.enter_context(Recording(self.folder / "capture.pcapng"))
+        roots = {node: self._roots(peer.image) for node, peer in peers.items() if peer.image}
+        network = await self._stack.enter_async_context(
+            Network.up(topology, self._spawner, roots, recording)
+        )
+        stations = {}
+        for name, peer in peers.items():
+            station = Station(network.node(name), peer, self.data_plane)
+            self._stack.push_async_callback(station.close)
+            stations[name] = station
+        for name, station in stations.items():
+            configuration = Configuration(
+                side=connection.sides.get(name) if connection else None,
+                dialect=dialect or station.peer.dialects[0],
+                files=tuple(native.get(name, ())),
+                options=options.get(name, {}),
+                data_plane=self.data_plane,
+            )
+            logs = self.folder / name
+            logs.mkdir(mode=0o700, exist_ok=True)
+            await station.start(configuration, logs)
+        judge = Judge(network, stations, _inner(connection), self.excused)
+        return Net(network, stations, judge, self._background)
+
+
+def _inner(connection: Connection | None) -> tuple[Subnet, ...]:
+    if connection is None:
+        return ()
+    return tuple(
+        ip_network(subnet) for side in connection.sides.values() for subnet in side.local.subnets
+    )
+
+
+async def _state(net: Net) -> dict[str, Any]:
+    return {
+        name: {
+            "sad": (await station.sad()).as_json(),
+            "spd": (await station.spd()).as_json(),
+            "children": [str(child) for child in await station.children()],
+            "xfrm_stat": {k: v for k, v in station.statistics().items() if v},
+        }
+        for name, station in net.stations.items()
+    }
+
+
+def _events(station: Station) -> list[str]:
+    return [
+        json.dumps({"node": station.node.name, "time_ns": e.time_ns, "event": str(e.event)}) + "\n"
+        for e in station.journal.entries
+    ]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, sort_keys=True) + "\n"
+
+
+def _write_secret(path: Path, text: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)

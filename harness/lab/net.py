@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A running network with daemons in it: what `lab.up` gives to a scenario."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from harness.lab.background import Background
+from harness.lab.gateway import Gateway
+from harness.lab.judge import Judge
+from harness.lab.station import Station
+from harness.lab.wire import WireView
+from harness.network.network import Network
+from harness.network.ping import Pings, ping
+from harness.network.traffic import PORT, Flow, Place, flow
+
+
+@dataclass(frozen=True)
+class TrafficView:
+    """A flow as a scenario sees it, while it runs and after."""
+
+    flow: Flow
+    _background: Background
+
+    @property
+    def lost(self) -> int:
+        """How many datagrams did not arrive, both ways together."""
+        return self.flow.lost
+
+    def await_crossed(self, count: int = 1, within: float = 5.0) -> None:
+        """Return when so many more datagrams have arrived each way; raises TrafficStopped."""
+        self._background.run(self.flow.crossed(count, within))
+
+
+class Net:
+    """Nodes, wires and daemons that run; gateways are attributes by their node's name."""
+
+    def __init__(
+        self,
+        network: Network,
+        stations: Mapping[str, Station],
+        judge: Judge,
+        background: Background,
+    ) -> None:
+        self.network = network
+        self.stations = stations
+        self.judge = judge
+        self._background = background
+        self._gateways = {name: Gateway(name, at, background) for name, at in stations.items()}
+        self._flows = 0
+
+    def __getattr__(self, name: str) -> Gateway:
+        try:
+            return self._gateways[name]
+        except KeyError:
+            known = ", ".join(self._gateways)
+            raise AttributeError(f"this network has no gateway {name!r}; it has {known}") from None
+
+    def wire(self, name: str) -> WireView:
+        """A carried wire by its name; raises NetworkError when there is none."""
+        return WireView(self.network.wire(name), self._background)
+
+    @contextlib.contextmanager
+    def traffic(
+        self,
+        first: str,
+        second: str,
+        *,
+        every: float = 0.05,
+        size: int = 64,
+        may_lose: str = "",
+    ) -> Iterator[TrafficView]:
+        """Numbered datagrams both ways, one each way `every` seconds, during the block.
+
+        None of them may be lost, doubled or changed, unless `may_lose` says why; none may be seen
+        in clear between the gateways. `size` is in bytes.
+        """
+        self._flows += 1
+        entered = flow(
+            self._place(first),
+            self._place(second),
+            every=every,
+            size=size,
+            port=PORT + self._flows,
+        )
+        running = self._background.run(entered.__aenter__())
+        self.judge.follow(running, may_lose)
+        try:
+            yield TrafficView(running, self._background)
+        except BaseException:
+            self._background.call(running.close)
+            raise
+        self._background.run(entered.__aexit__(None, None, None))
+
+    def ping(self, source: str, destination: str, count: int = 1, within: float = 5.0) -> Pings:
+        """Echo requests from one node to another's address, and what came back."""
+        place = self._place(source)
+        target = self._place(destination).address
+        return self._background.run(ping(place.node, target, count=count, deadline=within))
+
+    def _place(self, name: str) -> Place:
+        node = self.network.node(name)
+        interface = self.network.topology.interfaces(name)[0]
+        return Place(node, str(interface.addresses[0].ip))

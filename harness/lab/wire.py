@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A wire as a scenario sees it: what passed over it, and how to disturb it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.capture.frames import Esp, Isakmp, dissect
+from harness.capture.recording import Frame
+from harness.ike.names import exchange_name
+from harness.lab.background import Background
+from harness.network.faults import FaultRule
+from harness.network.wires import CarriedWire, Matches
+
+RESPONSE = 0x20
+"""The R flag of an IKEv2 header (RFC 7296 3.1)."""
+
+
+@dataclass(frozen=True)
+class IkeMessage:
+    """An IKE message on the wire, as far as its header tells (RFC 7296 3.1).
+
+    `number` is the frame's number in the capture, `time_ns` the lab's clock.
+    """
+
+    sender: str
+    exchange: str
+    response: bool
+    message_id: int
+    initiator_spi: bytes
+    responder_spi: bytes
+    data: bytes
+    number: int
+    time_ns: int
+
+    def __str__(self) -> str:
+        kind = "response" if self.response else "request"
+        return f"{self.sender}: {self.exchange} {kind} {self.message_id}"
+
+
+@dataclass(frozen=True)
+class EspPacket:
+    """An ESP packet on the wire (RFC 4303 2); SPI and sequence number in host order."""
+
+    sender: str
+    spi: int
+    sequence: int
+    number: int
+    time_ns: int
+
+
+class WireView:
+    """A wire of a running network, for the scenario's thread."""
+
+    def __init__(self, wire: CarriedWire, background: Background) -> None:
+        self._wire = wire
+        self._background = background
+
+    @property
+    def frames(self) -> Sequence[Frame]:
+        """Every frame so far, in order."""
+        return self._wire.frames[:]
+
+    @property
+    def ike(self) -> list[IkeMessage]:
+        """Every IKE message so far, in order; retransmissions too."""
+        return [message for frame in self.frames if (message := _ike(frame)) is not None]
+
+    @property
+    def esp(self) -> list[EspPacket]:
+        """Every ESP packet so far, in order."""
+        return [packet for frame in self.frames if (packet := _esp(frame)) is not None]
+
+    def cut(self) -> None:
+        """Let nothing through from now on; it is still recorded."""
+        self._background.run(self._wire.cut())
+
+    def restore(self) -> None:
+        """Undo `cut`."""
+        self._background.run(self._wire.restore())
+
+    def drop(
+        self,
+        matches: Matches,
+        *,
+        sender: str | None = None,
+        nth: int | None = None,
+        times: int | None = None,
+    ) -> FaultRule:
+        """Drop frames that match; a rule that no frame meets fails the run."""
+        return self._background.call(
+            lambda: self._wire.on(matches, sender=sender, nth=nth, times=times).drop()
+        )
+
+    def inject(self, sender: str, data: bytes) -> Frame:
+        """Put a frame onto the wire as if a node had sent it."""
+        return self._background.call(self._wire.inject, sender, data)
+
+
+def is_esp(frame: Frame) -> bool:
+    """Whether a frame holds ESP, in UDP or not."""
+    return isinstance(dissect(frame.data).carried, Esp)
+
+
+def is_ike(frame: Frame) -> bool:
+    """Whether a frame holds an IKE message."""
+    return isinstance(dissect(frame.data).carried, Isakmp)
+
+
+def _ike(frame: Frame) -> IkeMessage | None:
+    header = dissect(frame.data).carried
+    if not isinstance(header, Isakmp):
+        return None
+    return IkeMessage(
+        sender=frame.sender,
+        exchange=exchange_name(header.major_version, header.exchange_type),
+        response=bool(header.flags & RESPONSE) if header.major_version == 2 else False,
+        message_id=header.message_id,
+        initiator_spi=header.initiator_spi,
+        responder_spi=header.responder_spi,
+        data=header.data,
+        number=frame.number,
+        time_ns=frame.time_ns,
+    )
+
+
+def _esp(frame: Frame) -> EspPacket | None:
+    packet = dissect(frame.data).carried
+    if not isinstance(packet, Esp):
+        return None
+    return EspPacket(frame.sender, packet.spi, packet.sequence, frame.number, frame.time_ns)

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The peers that can be named, ``strongswan@6.0.1``: drivers, and the images that they run from.
+
+A driver comes with the project, or from outside through the entry point group ``ikelab.peers``: a
+callable that takes version and image name and returns a `Peer`. An image is for the driver whose
+name its own begins with: ``strongswan-trixie``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import entry_points
+
+from harness.peers.contract import Peer
+from harness.peers.strongswan import StrongSwan
+
+GROUP = "ikelab.peers"
+
+Driver = Callable[[str, str], Peer]
+
+
+class UnknownPeer(ValueError):
+    """No peer has that name; the text is one sentence with those that there are."""
+
+
+def drivers() -> Mapping[str, Driver]:
+    """Every driver by the name of its implementation."""
+    outside = {point.name: point.load() for point in entry_points(group=GROUP)}
+    return {"strongswan": StrongSwan, **outside}
+
+
+def known_peers(images: Iterable[tuple[str, str]]) -> dict[str, Peer]:
+    """Every peer by its name; `images` are pairs of an image's name and the version in it."""
+    available = drivers()
+    peers = {}
+    for image, version in images:
+        driver = available.get(image.rpartition("-")[0])
+        if driver is not None:
+            peer = driver(version, image)
+            peers[peer.name] = peer
+    return peers
+
+
+def find_peer(name: str, peers: Mapping[str, Peer]) -> Peer:
+    """The peer of that name; raises `UnknownPeer`."""
+    try:
+        return peers[name]
+    except KeyError:
+        known = ", ".join(sorted(peers)) or "none, as no image is described"
+        raise UnknownPeer(f"there is no peer {name!r}; there is {known}") from None
