@@ -9,9 +9,11 @@ otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
+
+from harness.ike.malformed import Malformed
 
 CRITICAL = 0x80
 """The critical bit of IKEv2 in a payload's `flags`."""
@@ -32,6 +34,10 @@ class Payload(Protocol):
 
     def body(self) -> bytes:
         """The octets after the generic payload header, as on the wire."""
+
+
+Decoder = Callable[[int, int, int, bytes, int, int], Payload]
+"""Reads a body: payload type, the type that follows, flags, the octets, and its start and end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +101,9 @@ def every(
         if isinstance(payload, kind)
         and (payload_type is None or getattr(payload, "payload_type", None) == payload_type)
     )
+
+
+def need(size: int, least: int, start: int, what: str, rfc: str) -> None:
+    """Raise `Malformed` at `start` where `what` has `size` octets and needs `least`."""
+    if size < least:
+        raise Malformed(f"{what} of {size} octets", start, f"at least {least} octets", rfc)

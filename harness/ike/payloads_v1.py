@@ -9,7 +9,7 @@ RESERVED octet of its header) and `body()`. SA is in `sa_v1`; it is listed here 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from struct import Struct
 from types import MappingProxyType
@@ -18,7 +18,7 @@ from typing import ClassVar
 from harness.ike.attributes import Attribute, decode_attributes, encode_attributes
 from harness.ike.deletes import SpiList, decode_spis, encode_spis
 from harness.ike.malformed import Malformed
-from harness.ike.payload import Payload
+from harness.ike.payload import Decoder, Payload, need
 from harness.ike.proposals import Proposal, chosen
 from harness.ike.sa_v1 import SecurityAssociation, Transform, decode_security_association
 
@@ -282,15 +282,6 @@ class Fragment:
         return _FRAGMENT.pack(self.id, self.number, self.last) + self.data
 
 
-# A decoder gets the payload type, the type that follows, the flags and where the body is.
-Decoder = Callable[[int, int, int, bytes, int, int], Payload]
-
-
-def _need(data_size: int, size: int, start: int, what: str, rfc: str) -> None:
-    if data_size < size:
-        raise Malformed(f"{what} of {data_size} octets", start, f"at least {size} octets", rfc)
-
-
 def _sa(kind: int, after: int, flags: int, data: bytes, start: int, end: int) -> Payload:
     return decode_security_association(data, start, end, flags)
 
@@ -300,18 +291,18 @@ def _ke(kind: int, after: int, flags: int, data: bytes, start: int, end: int) ->
 
 
 def _id(kind: int, after: int, flags: int, data: bytes, start: int, end: int) -> Payload:
-    _need(end - start, 4, start, "an ID body", "2407 4.6.2")
+    need(end - start, 4, start, "an ID body", "2407 4.6.2")
     id_type, protocol, port = _ID.unpack_from(data, start)
     return Identification(id_type, data[start + 4 : end], protocol, port, flags)
 
 
 def _cert(kind: int, after: int, flags: int, data: bytes, start: int, end: int) -> Payload:
-    _need(end - start, 1, start, "a CERT body", "2408 3.9")
+    need(end - start, 1, start, "a CERT body", "2408 3.9")
     return Certificate(data[start], data[start + 1 : end], flags)
 
 
 def _cr(kind: int, after: int, flags: int, data: bytes, start: int, end: int) -> Payload:
-    _need(end - start, 1, start, "a CR body", "2408 3.10")
+    need(end - start, 1, start, "a CR body", "2408 3.10")
     return CertificateRequest(data[start], data[start + 1 : end], flags)
 
 
@@ -328,7 +319,7 @@ def _nonce(kind: int, after: int, flags: int, data: bytes, start: int, end: int)
 
 
 def _n(kind: int, after: int, flags: int, data: bytes, start: int, end: int) -> Payload:
-    _need(end - start, 8, start, "an N body", "2408 3.14")
+    need(end - start, 8, start, "an N body", "2408 3.14")
     doi, protocol, size, notify_type = _NOTIFICATION.unpack_from(data, start)
     at = start + 8 + size
     if at > end:
@@ -337,7 +328,7 @@ def _n(kind: int, after: int, flags: int, data: bytes, start: int, end: int) -> 
 
 
 def _d(kind: int, after: int, flags: int, data: bytes, start: int, end: int) -> Payload:
-    _need(end - start, 8, start, "a D body", "2408 3.15")
+    need(end - start, 8, start, "a D body", "2408 3.15")
     doi = _WORD.unpack_from(data, start)[0]
     return Delete(*decode_spis(data, start + 4, end, "2408 3.15"), doi, flags)
 
@@ -347,7 +338,7 @@ def _vid(kind: int, after: int, flags: int, data: bytes, start: int, end: int) -
 
 
 def _attr(kind: int, after: int, flags: int, data: bytes, start: int, end: int) -> Payload:
-    _need(end - start, 4, start, "an ATTR body", "2408 3.3 and draft-dukes-ike-mode-cfg 3.2")
+    need(end - start, 4, start, "an ATTR body", "2408 3.3 and draft-dukes-ike-mode-cfg 3.2")
     cfg_type, reserved, identifier = _MODE_CONFIG.unpack_from(data, start)
     attributes = decode_attributes(data, start + 4, end)
     return ModeConfig(cfg_type, identifier, attributes, reserved, flags)
@@ -358,13 +349,13 @@ def _nat_d(kind: int, after: int, flags: int, data: bytes, start: int, end: int)
 
 
 def _nat_oa(kind: int, after: int, flags: int, data: bytes, start: int, end: int) -> Payload:
-    _need(end - start, 4, start, "a NAT-OA body", "3947 5.2")
+    need(end - start, 4, start, "a NAT-OA body", "3947 5.2")
     reserved = int.from_bytes(data[start + 1 : start + 4], "big")
     return NatOriginalAddress(data[start], data[start + 4 : end], kind, reserved, flags)
 
 
 def _frag(kind: int, after: int, flags: int, data: bytes, start: int, end: int) -> Payload:
-    _need(end - start, 4, start, "a FRAG body", "2408 3.1 and MS-IKEE 2.2.4")
+    need(end - start, 4, start, "a FRAG body", "2408 3.1 and MS-IKEE 2.2.4")
     id_, number, last = _FRAGMENT.unpack_from(data, start)
     return Fragment(id_, number, last, data[start + 4 : end], flags)
 

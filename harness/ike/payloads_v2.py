@@ -2,23 +2,28 @@
 """The payloads of IKEv2, one frozen dataclass each (RFC 7296 3.2 to 3.16, RFC 7383).
 
 Every class has `payload_type`, `flags` (critical bit and reserved bits of its header) and
-`body()`. SA is in `sa_v2`, TSi and TSr in `traffic_selectors`; they are listed here too, so that
-`harness.ike.payloads_v2` is the one module to import. `reserved` fields have 24 bits unless a
-class says otherwise. All data is in network order.
+`body()`. SA is in `sa_v2`, TSi and TSr in `traffic_selectors`, CP in `configuration`; they are
+listed here too, so that `harness.ike.payloads_v2` is the one module to import. `reserved` fields
+have 24 bits unless a class says otherwise. All data is in network order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from struct import Struct
 from types import MappingProxyType
 from typing import ClassVar
 
 from harness.ike.attributes import Attribute
+from harness.ike.configuration import (
+    Configuration,
+    ConfigurationAttribute,
+    decode_configuration,
+)
 from harness.ike.deletes import SpiList, decode_spis, encode_spis
 from harness.ike.malformed import Malformed
-from harness.ike.payload import Payload
+from harness.ike.payload import Decoder, Payload, need
 from harness.ike.proposals import Proposal, chosen
 from harness.ike.sa_v2 import SecurityAssociation, Transform, decode_security_association
 from harness.ike.traffic_selectors import (
@@ -248,40 +253,6 @@ class EncryptedFragment:
 
 
 @dataclass(frozen=True, slots=True)
-class ConfigurationAttribute:
-    """One attribute of CP (RFC 7296 3.15.1); always type, length, value.
-
-    `type` has 15 bits, `reserved` is the bit before it, `length` forges the length in octets.
-    """
-
-    type: int
-    value: bytes = b""
-    reserved: int = 0
-    length: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Configuration:
-    """CP (47): a request for or a grant of addresses and names (RFC 7296 3.15)."""
-
-    payload_type: ClassVar[int] = 47
-
-    cfg_type: int
-    attributes: tuple[ConfigurationAttribute, ...] = ()
-    reserved: int = 0
-    flags: int = 0
-
-    def body(self) -> bytes:
-        """CFG type, reserved octets, attributes."""
-        out = bytearray(self.cfg_type.to_bytes(1, "big") + self.reserved.to_bytes(3, "big"))
-        for attribute in self.attributes:
-            length = chosen(attribute.length, len(attribute.value))
-            out += _PAIR.pack(attribute.reserved << 15 | attribute.type, length)
-            out += attribute.value
-        return bytes(out)
-
-
-@dataclass(frozen=True, slots=True)
 class Eap:
     """EAP (48): one EAP message as it came (RFC 7296 3.16, RFC 3748 4)."""
 
@@ -310,43 +281,34 @@ class Eap:
         return self.data
 
 
-# A decoder gets the payload type, the type that follows, the flags and where the body is.
-Decoder = Callable[[int, int, int, bytes, int, int], Payload]
-
-
-def _need(data_size: int, size: int, start: int, what: str, rfc: str) -> None:
-    if data_size < size:
-        raise Malformed(f"{what} of {data_size} octets", start, f"at least {size} octets", rfc)
-
-
 def _sa(kind: int, after: int, flags: int, data: bytes, start: int, end: int) -> Payload:
     return decode_security_association(data, start, end, flags)
 
 
 def _ke(kind: int, after: int, flags: int, data: bytes, start: int, end: int) -> Payload:
-    _need(end - start, 4, start, "a KE body", "7296 3.4")
+    need(end - start, 4, start, "a KE body", "7296 3.4")
     group, reserved = _PAIR.unpack_from(data, start)
     return KeyExchange(group, data[start + 4 : end], reserved, flags)
 
 
 def _id(kind: int, after: int, flags: int, data: bytes, start: int, end: int) -> Payload:
-    _need(end - start, 4, start, "an ID body", "7296 3.5")
+    need(end - start, 4, start, "an ID body", "7296 3.5")
     reserved = int.from_bytes(data[start + 1 : start + 4], "big")
     return Identification(kind, data[start], data[start + 4 : end], reserved, flags)
 
 
 def _cert(kind: int, after: int, flags: int, data: bytes, start: int, end: int) -> Payload:
-    _need(end - start, 1, start, "a CERT body", "7296 3.6")
+    need(end - start, 1, start, "a CERT body", "7296 3.6")
     return Certificate(data[start], data[start + 1 : end], flags)
 
 
 def _certreq(kind: int, after: int, flags: int, data: bytes, start: int, end: int) -> Payload:
-    _need(end - start, 1, start, "a CERTREQ body", "7296 3.7")
+    need(end - start, 1, start, "a CERTREQ body", "7296 3.7")
     return CertificateRequest(data[start], data[start + 1 : end], flags)
 
 
 def _auth(kind: int, after: int, flags: int, data: bytes, start: int, end: int) -> Payload:
-    _need(end - start, 4, start, "an AUTH body", "7296 3.8")
+    need(end - start, 4, start, "an AUTH body", "7296 3.8")
     reserved = int.from_bytes(data[start + 1 : start + 4], "big")
     return Authentication(data[start], data[start + 4 : end], reserved, flags)
 
@@ -356,7 +318,7 @@ def _nonce(kind: int, after: int, flags: int, data: bytes, start: int, end: int)
 
 
 def _notify(kind: int, after: int, flags: int, data: bytes, start: int, end: int) -> Payload:
-    _need(end - start, 4, start, "an N body", "7296 3.10")
+    need(end - start, 4, start, "an N body", "7296 3.10")
     protocol, size, notify_type = _NOTIFY.unpack_from(data, start)
     at = start + 4 + size
     if at > end:
@@ -381,25 +343,13 @@ def _sk(kind: int, after: int, flags: int, data: bytes, start: int, end: int) ->
 
 
 def _skf(kind: int, after: int, flags: int, data: bytes, start: int, end: int) -> Payload:
-    _need(end - start, 4, start, "an SKF body", "7383 2.5")
+    need(end - start, 4, start, "an SKF body", "7383 2.5")
     number, total = _PAIR.unpack_from(data, start)
     return EncryptedFragment(after, number, total, data[start + 4 : end], flags)
 
 
 def _cp(kind: int, after: int, flags: int, data: bytes, start: int, end: int) -> Payload:
-    _need(end - start, 4, start, "a CP body", "7296 3.15")
-    attributes = []
-    at = start + 4
-    while at < end:
-        _need(end - at, 4, at, "a configuration attribute", "7296 3.15.1")
-        type_, length = _PAIR.unpack_from(data, at)
-        stop = at + 4 + length
-        if stop > end:
-            raise Malformed(f"length {length}", at + 2, f"at most {end - at - 4}", "7296 3.15.1")
-        attributes.append(ConfigurationAttribute(type_ & 0x7FFF, data[at + 4 : stop], type_ >> 15))
-        at = stop
-    reserved = int.from_bytes(data[start + 1 : start + 4], "big")
-    return Configuration(data[start], tuple(attributes), reserved, flags)
+    return decode_configuration(data, start, end, flags)
 
 
 def _eap(kind: int, after: int, flags: int, data: bytes, start: int, end: int) -> Payload:

@@ -9,6 +9,12 @@ field only where a sender wrote something else, so that `encode(decode(octets)) 
 Encrypted parts stay opaque: in IKEv1 the whole body is `Message.encrypted`, in IKEv2 the last
 payload is `Encrypted` or `EncryptedFragment`. Their plaintext is a chain of payloads again:
 `decode_payloads` and `encode_payloads`. Work and memory grow linearly with the octets given.
+
+To forge a message, replace what is computed, or put `Forged` around a payload, or `RawPayload` in
+its place:
+
+    replace(message, version=0x21, flags=0xFF, length=7, next_payload=99)
+    replace(message, payloads=(Forged(nonce, length=3), RawPayload(200, b"?", flags=CRITICAL)))
 """
 
 from __future__ import annotations
@@ -21,7 +27,7 @@ from types import MappingProxyType
 
 from harness.ike import payloads_v1, payloads_v2
 from harness.ike.malformed import Malformed, Unencodable
-from harness.ike.payload import Forged, Payload, RawPayload
+from harness.ike.payload import Decoder, Forged, Payload, RawPayload
 from harness.ike.payloads_v2 import Encrypted, EncryptedFragment
 from harness.ike.proposals import chosen, unusual
 
@@ -34,7 +40,7 @@ _GENERIC = Struct(">BBH")
 _ENCRYPTION = 0x01
 _RFC_HEADER = "2408 3.1, 7296 3.1"
 _RFC_GENERIC = "2408 3.2, 7296 3.2"
-_DECODERS: Mapping[int, Mapping[int, payloads_v2.Decoder]] = MappingProxyType(
+_DECODERS: Mapping[int, Mapping[int, Decoder]] = MappingProxyType(
     {1: payloads_v1.DECODERS, 2: payloads_v2.DECODERS}
 )
 _SEALED = frozenset({Encrypted.payload_type, EncryptedFragment.payload_type})
@@ -234,7 +240,7 @@ def sealed_offset(message: Message, datagram_size: int) -> int:
 
 
 def _decode_chain(
-    decoders: Mapping[int, payloads_v2.Decoder],
+    decoders: Mapping[int, Decoder],
     first: int,
     data: bytes,
     start: int,
