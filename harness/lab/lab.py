@@ -49,7 +49,7 @@ class Lab:
     ) -> None:
         self.folder = folder
         self.data_plane = data_plane
-        self.excused: dict[str, str] = {}
+        self.excused: dict[OracleName, str] = {}
         self.rewrite: Callable[[Connection], Connection] = lambda connection: connection
         self.disturb: Callable[[Net], None] = lambda net: None
         self._background = background

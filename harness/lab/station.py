@@ -145,9 +145,7 @@ class Station:
 
     def _installed(self, spi: int) -> int:
         # A daemon that allocated the SPI first fills that larval SA: an update to the kernel.
-        told = (
-            entry for entry in self.journal.entries if isinstance(entry.event, SaAdded | SaUpdated)
-        )
+        told = (e for e in self.journal.entries if isinstance(e.event, SaAdded | SaUpdated))
         added = next((entry for entry in told if entry.event.sa.spi == spi), None)
         if added is None:
             raise NotSeen(f"{self.node.name}: no SA 0x{spi:08x} was ever installed")

@@ -3,18 +3,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 from harness.capture.frames import Esp, Isakmp, dissect
 from harness.capture.recording import Frame
-from harness.ike.names import exchange_name
+from harness.ike import constants_v1, constants_v2
+from harness.ike.names import name_of
 from harness.lab.background import Background
-from harness.network.faults import FaultRule
-from harness.network.wires import CarriedWire, Matches
+from harness.network.faults import FaultRule, Matches
+from harness.network.wires import CarriedWire
 
 RESPONSE = 0x20
 """The R flag of an IKEv2 header (RFC 7296 3.1)."""
+
+
+EXCHANGES: Mapping[int, type[IntEnum]] = {
+    1: constants_v1.ExchangeType,
+    2: constants_v2.ExchangeType,
+}
+UNKNOWN = constants_v2.ExchangeType
 
 
 @dataclass(frozen=True)
@@ -114,7 +123,7 @@ def _ike(frame: Frame) -> IkeMessage | None:
         return None
     return IkeMessage(
         sender=frame.sender,
-        exchange=exchange_name(header.major_version, header.exchange_type),
+        exchange=name_of(EXCHANGES.get(header.major_version, UNKNOWN), header.exchange_type),
         response=bool(header.flags & RESPONSE) if header.major_version == 2 else False,
         message_id=header.message_id,
         initiator_spi=header.initiator_spi,

@@ -39,7 +39,7 @@ class Authority:
         return _pem(self._sign(self.name, _key(self.name), x509.BasicConstraints(True, None), None))
 
     def certify(self, identity: str) -> Certificate:
-        """Credentials for an end: a certificate with `identity` as its subjectAltName, and its key."""
+        """Credentials for an end, with `identity` as the certificate's subjectAltName."""
         key = _key(f"{self.name}/{identity}")
         certificate = self._sign(identity, key, x509.BasicConstraints(False, None), identity)
         text = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())

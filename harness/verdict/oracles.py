@@ -33,7 +33,7 @@ class Finding:
 
 
 def mirror(sads: Mapping[str, Sad]) -> list[Finding]:
-    """Both kernels hold the same SAs: every SA of one end is the SA of the other (RFC 4301 4.4.2)."""
+    """Both kernels hold the same SAs, each of one end being one of the other (RFC 4301 4.4.2)."""
     (here, ours), (there, theirs) = sads.items()
     return [
         Finding("mirror", f"the SADs of {here} and {there} differ: {difference}")
