@@ -9,7 +9,10 @@ from pathlib import Path
 from harness.capture.recording import Recording
 from harness.network.interfaces import Links, links, sysctls
 from harness.network.namespaces import NetworkError, Node, Spawner
-from harness.network.topology import NodeSpec, Topology, Wire
+from harness.network.nat import Napt
+from harness.network.ping import Pings, ping
+from harness.network.topology import NodeSpec, Role, Topology, Wire
+from harness.network.traffic import PORT, Flow, Place, flow
 from harness.network.wires import CarriedWire, PlainLink, open_tap
 
 # A node's image: the directories of its root file system, the uppermost first.
@@ -25,6 +28,7 @@ class Network:
         self.nodes: dict[str, Node] = {}
         self.wires: dict[str, CarriedWire] = {}
         self.plain_links: dict[str, PlainLink] = {}
+        self.routers: dict[str, Napt] = {}
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -47,6 +51,7 @@ class Network:
         try:
             await network._make_nodes(spawner, roots or {})
             await network._make_links()
+            await network._translate()
             yield network
         finally:
             await network._take_down()
@@ -67,6 +72,43 @@ class Network:
         if name in self.plain_links:
             raise NetworkError(f"{name!r} is a plain link, which is not carried or recorded")
         raise NetworkError(f"there is no wire {name!r}, only {_names(self.wires)}")
+
+    def router(self, name: str) -> Napt:
+        """Return the translation of the NAT router called `name`; raises NetworkError."""
+        try:
+            return self.routers[name]
+        except KeyError:
+            raise NetworkError(
+                f"there is no NAT router {name!r}, only {_names(self.routers)}"
+            ) from None
+
+    def place(self, node: str, version: int = 4, wire: str | None = None) -> Place:
+        """Return a node's first address as a place for traffic; raises TopologyError."""
+        return Place(self.node(node), str(self.topology.address(node, wire, version)))
+
+    def traffic(
+        self,
+        first: str,
+        second: str,
+        *,
+        every: float = 0.05,
+        size: int = 64,
+        version: int = 4,
+        port: int = PORT,
+        drain: float = 1.0,
+    ) -> "contextlib.AbstractAsyncContextManager[Flow]":
+        """Send numbered datagrams both ways between two nodes during the block; see `flow`."""
+        ends = self.place(first, version), self.place(second, version)
+        return flow(*ends, every=every, size=size, port=port, drain=drain)
+
+    async def ping(
+        self, source: str, target: str, *, version: int = 4, count: int = 1, deadline: float = 1.0
+    ) -> Pings:
+        """Send echo requests from one node to another; see `ping`."""
+        from_, to = self.place(source, version), self.place(target, version)
+        return await ping(
+            from_.node, to.address, source=from_.address, count=count, deadline=deadline
+        )
 
     def check(self) -> None:
         """Raise FramesLost or RecordingFailed when the recording is not complete."""
@@ -131,6 +173,12 @@ class Network:
         first, second = wire.ends
         await routing[first.node].add_veth(first.name, routing[second.node], second.name)
         self.plain_links[wire.name] = PlainLink(wire.name, (first.node, second.node))
+
+    async def _translate(self) -> None:
+        for spec in self.topology.nodes:
+            if spec.role is Role.NAT:
+                router = self.routers[spec.name] = Napt(self.nodes[spec.name], spec.outside)
+                await router.translate()
 
     async def _take_down(self) -> None:
         # Programs first, so that the last frames are what they sent and not a vanishing link.
