@@ -231,8 +231,11 @@ def remove(path: Path) -> None:
 
 
 def _entries(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not path.name.startswith(".part-")
-                  and not path.name.startswith(".lock-"))
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith(".part-") and not path.name.startswith(".lock-")
+    )
 
 
 def _size(path: Path) -> int:

@@ -16,9 +16,7 @@ ALIGNMENT = 2 << 20
 _UUID = "00000000-0000-0000-0000-000000000000"
 
 
-def make_erofs(
-    tree: Path, image: Path, *, all_root: bool = False, window: int = ALIGNMENT
-) -> str:
+def make_erofs(tree: Path, image: Path, *, all_root: bool = False, window: int = ALIGNMENT) -> str:
     """Write the files of ``tree`` as the erofs ``image`` and return its SHA-256 in hex.
 
     The image is uncompressed, so that the guest can map it, and padded with a hole to a multiple

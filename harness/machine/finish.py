@@ -100,8 +100,9 @@ def _finish_kernel(root: Path, folder: Path) -> dict[str, Any]:
         (modules / release / link).unlink(missing_ok=True)
     _depmod(root, release)
     shutil.copy(root / "boot" / f"vmlinuz-{release}", folder / "vmlinuz")
-    busybox = next(path for path in (root / "bin/busybox", root / "usr/bin/busybox")
-                   if path.exists())
+    busybox = next(
+        path for path in (root / "bin/busybox", root / "usr/bin/busybox") if path.exists()
+    )
     shutil.copy(busybox, folder / "busybox")
     boot = folder / "boot"
     boot.mkdir()

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A directory with the guest's Python that the host can run, for whoever asks.
-"""
+"""A directory with the guest's Python that the host can run, for whoever asks."""
 
 from __future__ import annotations
 

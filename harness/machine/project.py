@@ -26,7 +26,7 @@ WINDOW = 64 << 20
 # What pytest reads of a rootdir, beside what the caller names.
 CONFIGURATION = ("conftest.py", "pyproject.toml", "pytest.ini", ".pytest.ini", "tox.ini",
                  "setup.cfg")  # fmt: skip
-OWN_PATHS = ("scenarios", "tests", "images")
+OWN_PATHS = ("scenarios", "tests")
 _SKIPPED = {"__pycache__", "node_modules"}
 
 
@@ -77,6 +77,9 @@ def _files(tree: ProjectTree) -> Iterator[tuple[str, Path]]:
     package = Path(harness.__file__).parent
     for path in _walk(package):
         yield f"lib/harness/{path.relative_to(package)}", path
+    # The harness looks for the images' descriptions beside itself, there as here.
+    for path in sorted(package.parent.glob("images/*/image.toml")):
+        yield f"lib/{path.relative_to(package.parent)}", path
     rootdir = tree.rootdir.absolute()
     if not rootdir.is_dir():
         raise MachineError(f"{rootdir}: there is no such rootdir to run scenarios of.")

@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The agent in the lab kernel: warms up, freezes, and after the restore runs one pytest item.
+
+This file travels in the initial ramdisk and runs alone: it imports nothing of the project,
+because the first snapshot is taken before the project is there.
+
+The host talks to it through memory only: what the agent is to do lies in the job device, what
+came out goes to the out device, and two I/O ports stop the guest at an exact instruction.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import fcntl
+import gc
+import hashlib
+import importlib
+import io
+import json
+import mmap
+import os
+import random
+import signal
+import struct
+import subprocess
+import sys
+import tarfile
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+RUN = Path("/run/ikelab")
+OUT = RUN / "out"
+MAGIC = b"IKELABJ1"
+RESULT = b"IKELABR1"
+FREEZE_PORT = 0x505
+EXIT_PORT = 0xF4
+FINISHED = 0x10
+PAGE = 4096
+CHUNK = 1 << 20
+EPOCH = 1767225600
+SITE = "/site"
+PROJECT = "/project"
+LIBRARY = "/ikelab/lib"
+# Lab seconds that a stuck item gets to write down where each of its threads is.
+GRACE = 2.0
+
+_BLKFLSBUF = 0x1261
+_RNDADDENTROPY = 0x40085203
+_RNDRESEEDCRNG = 0x5207
+
+
+class Ports:
+    """The guest's side of QEMU's I/O ports, without a compiler: machine code in a page."""
+
+    def __init__(self) -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.iopl(3) != 0:
+            raise OSError(ctypes.get_errno(), "iopl")
+        self._page = mmap.mmap(-1, PAGE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+        # mov edx, edi; mov eax, esi; out dx, al; ret
+        self._page[:6] = bytes.fromhex("89fa89f0eec3")
+        address = ctypes.addressof(ctypes.c_char.from_buffer(self._page))
+        self._out = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_int)(address)
+
+    def out(self, port: int, value: int) -> None:
+        """Write one byte to an I/O port."""
+        self._out(port, value)
+
+
+class Devices:
+    """The pmem devices by the names that the host gave them."""
+
+    def __init__(self, names: list[str]) -> None:
+        self._paths = {name: f"/dev/pmem{number}" for number, name in enumerate(names)}
+
+    def path(self, name: str) -> str:
+        """Return the block device of a layer."""
+        return self._paths[name]
+
+    def read_job(self) -> dict[str, Any]:
+        """Return what the host left in the job device; it is read past every cache."""
+        fd = os.open(self._paths["job"], os.O_RDONLY | os.O_DIRECT)
+        try:
+            size = os.lseek(fd, 0, os.SEEK_END)
+            page = mmap.mmap(-1, size)
+            os.preadv(fd, [page], 0)
+        finally:
+            os.close(fd)
+        if page[:8] != MAGIC:
+            raise RuntimeError("the job device holds no job")
+        (length,) = struct.unpack_from("<Q", page, 8)
+        job: dict[str, Any] = json.loads(page[16 : 16 + length])
+        return job
+
+    def write_result(self, header: bytes, archive: bytes) -> bool:
+        """Leave a result in the out device; return False if it does not fit."""
+        data = memoryview(RESULT + struct.pack("<QQ", len(header), len(archive)) + header + archive)
+        # Past every cache and without a flush: a flush would wait for the host.
+        fd = os.open(self._paths["out"], os.O_RDWR | os.O_DIRECT)
+        if len(data) > os.lseek(fd, 0, os.SEEK_END):
+            os.close(fd)
+            return False
+        block = mmap.mmap(-1, CHUNK)
+        for start in range(0, len(data), CHUNK):
+            part = data[start : start + CHUNK]
+            block[: len(part)] = part
+            whole = -(-len(part) // PAGE) * PAGE
+            block[len(part) : whole] = bytes(whole - len(part))
+            os.pwritev(fd, [memoryview(block)[:whole]], start)
+        os.close(fd)
+        return True
+
+
+class Agent:
+    """A pytest plugin that freezes the guest before the collection and reports after the run."""
+
+    def __init__(self, devices: Devices, ports: Ports, kernel: str) -> None:
+        self._devices = devices
+        self._ports = ports
+        self._kernel = kernel
+        self._config: Any = None
+        self._reports: list[Any] = []
+        self.warming = True
+
+    def freeze(self) -> dict[str, Any]:
+        """Stop the guest for a snapshot; return, in each restored copy, its own orders."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        gc.collect()
+        gc.freeze()
+        self._ports.out(FREEZE_PORT, 1)
+        return self._devices.read_job()
+
+    def pytest_configure(self, config: Any) -> None:
+        """Tell the project's plugin that this is the inside of a lab kernel."""
+        self._config = config
+        config.option.ikelab_inside = self._kernel
+        config.option.ikelab_out = str(OUT)
+
+    def pytest_collection(self, session: Any) -> None:
+        """Freeze, and in a restored guest let pytest collect only what the job names."""
+        if self.warming:
+            return
+        job = self.freeze()
+        began = time.monotonic()
+        stir(job["seed"])
+        for name, value in job["options"].items():
+            setattr(session.config.option, name, value)
+        OUT.mkdir(parents=True, exist_ok=True)
+        # A process of its own for the item: what dies in it is reported by this one.
+        child = os.fork()
+        if child:
+            finish(self._devices, self._ports, began, watch(child, job["limit_s"]))
+        faulthandler.register(
+            signal.SIGUSR1,
+            file=(RUN / "stuck").open("w"),
+            all_threads=True,
+        )
+        session.config.args = [job["nodeid"]]
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Keep each report of the item."""
+        self._keep(report)
+
+    def pytest_collectreport(self, report: Any) -> None:
+        """Keep a report of a collection that failed."""
+        if not self.warming and report.failed:
+            self._keep(report)
+
+    def _keep(self, report: Any) -> None:
+        self._reports.append(
+            self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
+        )
+
+    def save(self, status: int) -> None:
+        """Leave the reports where the watching process looks for them."""
+        text = json.dumps({"status": status, "reports": self._reports}, sort_keys=True)
+        (RUN / "reports.json").write_text(text)
+
+
+def stir(seed: int) -> None:
+    """Make every random number from here on hang on the seed."""
+    entropy = hashlib.sha256(f"ikelab {seed}".encode()).digest()
+    fd = os.open("/dev/urandom", os.O_WRONLY)
+    fcntl.ioctl(fd, _RNDADDENTROPY, struct.pack("=ii32s", 256, 32, entropy))
+    fcntl.ioctl(fd, _RNDRESEEDCRNG)
+    os.close(fd)
+    random.seed(seed)
+
+
+def watch(child: int, limit: float) -> str | None:
+    """Wait for the item's process; return None, or what happened to it, in words.
+
+    ``limit`` is in seconds of lab time.
+    """
+
+    def expire(number: int, frame: object) -> None:
+        raise TimeoutError
+
+    signal.signal(signal.SIGALRM, expire)
+    signal.setitimer(signal.ITIMER_REAL, limit)
+    try:
+        _, status = os.waitpid(child, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except TimeoutError:
+        os.kill(child, signal.SIGUSR1)
+        signal.setitimer(signal.ITIMER_REAL, GRACE)
+        with contextlib.suppress(TimeoutError):
+            signal.pause()
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return f"it was still running after {limit:g} s of lab time"
+    if os.WIFSIGNALED(status):
+        name = signal.Signals(os.WTERMSIG(status)).name
+        return f"its process was killed by {name}"
+    if not (RUN / "reports.json").exists():
+        return f"its process ended with status {os.waitstatus_to_exitcode(status)} and no report"
+    return None
+
+
+def finish(devices: Devices, ports: Ports, began: float, lost: str | None) -> None:
+    """Send the result and end the guest; does not return."""
+    lab_s = time.monotonic() - began
+    header: dict[str, Any] = {"lab_s": lab_s, "lost": lost, "reports": [], "status": None}
+    if lost is None:
+        header |= json.loads((RUN / "reports.json").read_text())
+    header["output"] = tail(RUN / "output")
+    header["stuck"] = tail(RUN / "stuck")
+    if not devices.write_result(encode(header), pack(OUT)):
+        header["lost"] = "its artifacts are larger than the out device"
+        devices.write_result(encode(header), b"")
+    ports.out(EXIT_PORT, FINISHED)
+
+
+def fail(devices: Devices, ports: Ports, why: str) -> None:
+    """Tell the host that no item can be run at all, and end the guest."""
+    header = {"lab_s": 0.0, "lost": why, "reports": [], "status": None}
+    header |= {"output": tail(RUN / "output"), "stuck": ""}
+    devices.write_result(encode(header), b"")
+    ports.out(EXIT_PORT, FINISHED)
+
+
+def encode(header: dict[str, Any]) -> bytes:
+    """Return a result's header as bytes."""
+    return json.dumps(header, sort_keys=True).encode()
+
+
+def tail(path: Path, limit: int = 16384) -> str:
+    """Return the end of a text file, or nothing."""
+    with contextlib.suppress(OSError):
+        return path.read_bytes()[-limit:].decode(errors="replace")
+    return ""
+
+
+def pack(folder: Path) -> bytes:
+    """Return a tar of ``folder``: the same bytes from the same files, whoever wrote them when."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for path in sorted(folder.rglob("*")):
+            entry = archive.gettarinfo(path, str(path.relative_to(folder)))
+            if entry is None or not (entry.isfile() or entry.isdir() or entry.issym()):
+                continue
+            entry.mtime = EPOCH
+            entry.uid = entry.gid = 0
+            entry.uname = entry.gname = ""
+            if entry.isfile():
+                with path.open("rb") as file:
+                    archive.addfile(entry, file)
+            else:
+                archive.addfile(entry)
+    return buffer.getvalue()
+
+
+def mount(devices: Devices, layer: str, where: str) -> None:
+    """Mount the erofs of a layer, whose device is read anew."""
+    fd = os.open(devices.path(layer), os.O_RDONLY)
+    fcntl.ioctl(fd, _BLKFLSBUF, 0)
+    os.close(fd)
+    Path(where).mkdir(parents=True, exist_ok=True)
+    command = ["mount", "-t", "erofs", "-o", "ro", devices.path(layer), where]
+    if subprocess.run([*command, "-o", "dax=always"], stderr=subprocess.DEVNULL).returncode:
+        subprocess.run(command, check=True)
+
+
+def warm(modules: list[str]) -> None:
+    """Import what every scenario imports; what is not there is not needed."""
+    for name in modules:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
+def run_pytest(agent: Agent, order: dict[str, Any]) -> int:
+    """Import all that the order names by collecting it, then start the session that freezes."""
+    import pytest
+
+    os.chdir(PROJECT)
+    sys.path.insert(0, LIBRARY)
+    os.environ["PYTHONPATH"] = f"{LIBRARY}:{SITE}"
+    common = ["--rootdir", PROJECT, "-p", "no:cacheprovider"]
+    # The second session finds every plugin imported by the first.
+    common += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    common += [option for name in order["plugins"] for option in ("-p", name)]
+    common += order["arguments"]
+    # What cannot be collected here cannot be run either, and says so when it is asked for.
+    pytest.main([*common, "--collect-only", "-q", *order["warm"]], plugins=[agent])
+    os.truncate(RUN / "output", 0)
+    agent.warming = False
+    return int(pytest.main([*common, *order["warm"]], plugins=[agent]))
+
+
+def main() -> None:
+    """Warm up, freeze twice, run the job."""
+    setup = json.loads((RUN / "guest.json").read_text())
+    ports = Ports()
+    devices = Devices(setup["layers"])
+    agent = Agent(devices, ports, setup["kernel"])
+    sys.path.append(SITE)
+    warm(setup["warm"])
+    order = agent.freeze()
+    try:
+        mount(devices, "project", "/ikelab")
+        subprocess.run(["mount", "--bind", "/ikelab/project", PROJECT], check=True)
+        status = run_pytest(agent, order)
+    except BaseException:
+        fail(devices, ports, f"its Python failed: {traceback.format_exc(limit=-3)}")
+        raise
+    if agent.warming or not OUT.exists():
+        fail(devices, ports, "pytest ended before it could take a job")
+    agent.save(status)
+    sys.stdout.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
