@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A node's interfaces, addresses and routes, set over rtnetlink."""
 
-import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
@@ -15,10 +14,7 @@ from harness.network.topology import Interface, Route, Wire
 
 # Frames that an end of a carried wire keeps while the harness is busy with something else.
 QUEUE = 10_000
-RTMGRP_LINK = 1
-IFF_RUNNING = 0x40
 IFA_F_NODAD = 0x02
-VETH_DEADLINE = 5.0
 
 _SYSCTLS = {
     "net/ipv4/conf/{}/rp_filter": "0",
@@ -96,27 +92,6 @@ class Links:
                 kind="veth",
                 peer={"ifname": peer_name, "net_ns_fd": peer._node.net},
             )
-
-    async def running(self, name: str) -> None:
-        """Return when an interface has its link; the kernel says so some time after it is up."""
-        index = self._index(name)
-        loop = asyncio.get_running_loop()
-        end = loop.time() + VETH_DEADLINE
-        sock = self._node.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        with sock:
-            sock.bind((0, RTMGRP_LINK))
-            while True:
-                with self._explained(f"interface {name!r}"):
-                    answer = await self._routing.link("get", index=index)
-                if answer[0]["flags"] & IFF_RUNNING:
-                    return
-                try:
-                    await asyncio.wait_for(loop.sock_recv(sock, 65536), end - loop.time())
-                except TimeoutError as error:
-                    raise NetworkError(
-                        f"interface {name!r} of node {self._node.name!r} had no link "
-                        f"within {VETH_DEADLINE:g} s"
-                    ) from error
 
     def _index(self, name: str) -> int:
         with self._node.entered():

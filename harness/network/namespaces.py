@@ -86,16 +86,22 @@ class Node:
         self.name = name
         self.pid = pid
         self.root = Path(f"/proc/{pid}/root")
-        self._channel = Channel(sock, f"node {name!r}", self._on_event)
-        self._handle = os.pidfd_open(pid)
-        self._net: int | None = None
         self._exits: dict[int, asyncio.Future[int]] = {}
+        self._net: int | None = None
+        self._handle = os.pidfd_open(pid)
+        self._channel = Channel(sock, f"node {name!r}", self._on_event)
+        self._ready = self._channel.expect(-1)
+        self._channel.closed.add_done_callback(lambda _: self._end_all())
+
+    @property
+    def closed(self) -> bool:
+        """Whether the node has been closed."""
+        return self._handle < 0
 
     async def ready(self) -> None:
         """Return when the node is set up; raises NetworkError when it could not be."""
-        answer = self._channel.expect(-1)
         try:
-            message = (await answer).message
+            message = (await self._ready).message
         except ChannelClosed as error:
             raise NetworkError(f"node {self.name!r} ended before it was set up") from error
         finally:
@@ -266,7 +272,7 @@ class Node:
         if self._net is not None:
             os.close(self._net)
             self._net = None
-        if self._handle < 0:
+        if self.closed:
             return
         handle, self._handle = self._handle, -1
         try:
@@ -276,7 +282,6 @@ class Node:
         finally:
             os.close(handle)
             self._channel.close()
-            self._end_all()
 
     @contextlib.contextmanager
     def _root(self) -> Iterator[int]:
@@ -308,6 +313,7 @@ class Spawner:
     def __init__(self, process: "subprocess.Popen[bytes]", channel: Channel) -> None:
         self._process = process
         self._channel = channel
+        self._nodes: list[Node] = []
 
     @classmethod
     async def start(cls) -> Self:
@@ -374,16 +380,22 @@ class Spawner:
         if "error" in answer.message:
             ours.close()
             raise NetworkError(f"node {name!r} was not made: {answer.message['error']}")
-        node = Node(name, answer.message["pid"], ours)
+        try:
+            node = Node(name, answer.message["pid"], ours)
+        except ProcessLookupError as error:
+            ours.close()
+            raise NetworkError(f"node {name!r} ended before it was set up") from error
         try:
             await node.ready()
         except BaseException:
             await node.close()
             raise
+        self._nodes = [*(other for other in self._nodes if not other.closed), node]
         return node
 
     async def close(self) -> None:
-        """End the spawner, and with it every node that is left."""
+        """Close every node that is left and end the spawner."""
+        await asyncio.gather(*(node.close() for node in self._nodes))
         self._channel.close()
         try:
             handle = os.pidfd_open(self._process.pid)

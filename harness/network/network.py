@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 from harness.capture.recording import Recording
+from harness.network.carrier import carrier
 from harness.network.interfaces import Links, links, sysctls
 from harness.network.namespaces import NetworkError, Node, Spawner
 from harness.network.nat import Napt
@@ -43,7 +44,8 @@ class Network:
 
         `roots` gives nodes their images; without one a node sees the harness's file systems.
         Without a `recording` frames are kept in memory. Raises NetworkError; nothing is left
-        then, as nothing is left after the block.
+        then, as nothing is left after the block. The end of a block that raised nothing raises
+        FramesLost or RecordingFailed when the recording is not complete.
         """
         for name in roots or {}:
             topology.node(name)
@@ -53,6 +55,7 @@ class Network:
             await network._make_links()
             await network._translate()
             yield network
+            network.check()
         finally:
             await network._take_down()
 
@@ -152,7 +155,7 @@ class Network:
             for wire in self.topology.wires:
                 if not wire.carried:
                     for end in wire.ends:
-                        await routing[end.node].running(end.name)
+                        await carrier(self.nodes[end.node], end.name)
             for spec in self.topology.nodes:
                 for route in spec.routes:
                     await routing[spec.name].add_route(route)
@@ -181,6 +184,8 @@ class Network:
                 await router.translate()
 
     async def _take_down(self) -> None:
+        for wire in self.wires.values():
+            wire.count()
         # Programs first, so that the last frames are what they sent and not a vanishing link.
         results = await asyncio.gather(
             *(node.close() for node in self.nodes.values()), return_exceptions=True

@@ -89,7 +89,9 @@ def send(sock: socket.socket, message: dict[str, Any], fds: tuple[int, ...] = ()
 def receive(sock: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     """Return the next message with its descriptors, or None when the harness is gone."""
     try:
-        data, ancillary, _, _ = sock.recvmsg(LARGEST_MESSAGE, socket.CMSG_SPACE(64 * 4))
+        data, ancillary, _, _ = sock.recvmsg(
+            LARGEST_MESSAGE, socket.CMSG_SPACE(64 * 4), socket.MSG_CMSG_CLOEXEC
+        )
     except OSError:
         return None
     fds = array.array("i")
@@ -304,6 +306,13 @@ def serve_node(sock: socket.socket) -> None:
         os.close(handle)
 
 
+def fail_node(sock: socket.socket, sentence: str) -> None:
+    """Say why the node cannot be, and stay until the harness has heard it."""
+    send(sock, {"id": -1, "error": sentence})
+    while receive(sock) is not None:
+        pass
+
+
 def become_node(sock: socket.socket, spec: dict[str, Any]) -> NoReturn:
     """Be PID 1 of a node: set it up, say that it is ready, serve until the harness is gone."""
     try:
@@ -321,10 +330,10 @@ def become_node(sock: socket.socket, spec: dict[str, Any]) -> NoReturn:
         send(sock, {"id": -1, "ready": True})
         serve_node(sock)
     except NodeError as error:
-        send(sock, {"id": -1, "error": str(error)})
+        fail_node(sock, str(error))
     except Exception as error:
         # There is nobody else to tell: what this process prints goes nowhere.
-        send(sock, {"id": -1, "error": f"{type(error).__name__} in its first process: {error}"})
+        fail_node(sock, f"{type(error).__name__} in its first process: {error}")
     finally:
         os._exit(0)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.capture.recording import Frame, Frames, WireRecord
+from harness.network.carrier import carrier
 from harness.network.faults import Decision, Fault, Matches, Rule
 from harness.network.namespaces import NetworkError, Node
 
@@ -97,6 +98,7 @@ class CarriedWire:
         self._late: dict[int, asyncio.TimerHandle] = {}
         self._lates = 0
         self._closed = False
+        self._counted: int | None = None
         for end, tap in enumerate(taps):
             self._loop.add_reader(tap.fd, self._carry, end)
 
@@ -108,7 +110,11 @@ class CarriedWire:
     @property
     def dropped(self) -> int:
         """How many frames the wire never saw, because the harness could not keep up."""
-        return sum(tap.dropped for tap in self._taps)
+        return self._counted if self._counted is not None else sum(t.dropped for t in self._taps)
+
+    def count(self) -> None:
+        """Take the count of `dropped` for good, while the nodes are still there."""
+        self._counted = self.dropped
 
     def check(self) -> None:
         """Raise FramesLost when the recording is not complete."""
@@ -146,25 +152,29 @@ class CarriedWire:
         if sender not in self.ends:
             raise NetworkError(f"wire {self.name!r} has no end at {sender!r} to send from")
         end = self.ends.index(sender)
-        frame = self._record.next(end, time.time_ns(), data)
-        self._pass(end, frame._replace(fault="injected"))
+        frame = self._record.next(end, time.time_ns(), data)._replace(fault="injected")
+        if self._cut:
+            frame = frame._replace(fault=self._cut, delivered=False)
+            self._record.add(end, frame)
+        else:
+            self._pass(end, frame)
         self._record.flush()
         return frame
 
-    async def cut(self, *, carrier: bool = False) -> None:
+    async def cut(self, *, pulled: bool = False) -> None:
         """Let nothing through from now on; what is sent is still recorded.
 
-        With `carrier` both ends lose their link too, as when the cable is pulled: then the
-        kernels send nothing, and daemons notice.
+        With `pulled` both ends lose their link too, as when the cable is pulled: then the kernels
+        send nothing, and daemons have been told when this returns.
         """
         self._cut = "the wire is cut"
-        if carrier:
-            self._set_carrier(False)
+        if pulled:
+            await self._set_carrier(False)
 
     async def restore(self) -> None:
-        """Undo `cut`."""
-        self._set_carrier(True)
+        """Undo `cut`, and return when both ends have their link."""
         self._cut = ""
+        await self._set_carrier(True)
 
     def close(self) -> None:
         """Stop carrying; both ends lose their link."""
@@ -177,9 +187,11 @@ class CarriedWire:
             self._loop.remove_reader(tap.fd)
             tap.close()
 
-    def _set_carrier(self, up: bool) -> None:
+    async def _set_carrier(self, present: bool) -> None:
         for tap in self._taps:
-            fcntl.ioctl(tap.fd, TUNSETCARRIER, struct.pack("i", up))
+            fcntl.ioctl(tap.fd, TUNSETCARRIER, struct.pack("i", present))
+        for tap in self._taps:
+            await carrier(tap.node, tap.name, present)
 
     def _carry(self, end: int) -> None:
         """Take what one end has sent, up to a batch, and hand it to the other."""
