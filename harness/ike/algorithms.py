@@ -100,6 +100,7 @@ def _camellia_cbc(bits: int) -> Encryption:
 
 
 def _blowfish(bits: int) -> Encryption:
+    # Wireshark knows this and CAST with 128 bits only.
     return Encryption(
         f"BLOWFISH_{bits}", "ENCR_BLOWFISH", CBC, "blowfish", bits, 8, 8, 0, 0,
         7, 3, 7, True, True,
@@ -107,7 +108,7 @@ def _blowfish(bits: int) -> Encryption:
             strongswan=f"blowfish{bits}" if bits <= 256 else None,
             openiked="blowfish" if bits == 160 else None,
             racoon="blowfish", setkey="blowfish-cbc", xfrm="cbc(blowfish)",
-            wireshark_esp="BLOWFISH-CBC [RFC2451]", also=("blowfish",),
+            wireshark_esp="BLOWFISH-CBC [RFC2451]" if bits == 128 else None, also=("blowfish",),
         ),
     )  # fmt: skip
 
@@ -118,7 +119,7 @@ def _cast(bits: int) -> Encryption:
         Names(
             strongswan="cast128" if bits == 128 else None, openiked="cast", racoon="cast128",
             setkey="cast128-cbc", xfrm="cbc(cast5)",
-            wireshark_esp="CAST5-CBC [RFC2144]", also=("cast",),
+            wireshark_esp="CAST5-CBC [RFC2144]" if bits == 128 else None, also=("cast",),
         ),
     )  # fmt: skip
 
