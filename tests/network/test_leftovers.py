@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+import contextlib
 import json
 import os
 import select
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from harness.capture.pcapng import read
 
+KINDS = ("net", "mnt", "pid", "uts", "ipc")
 PROGRAM = "tests.network.harness_that_is_killed"
 ROOT = Path(__file__).parents[2]
 
@@ -23,12 +25,21 @@ def test_a_killed_harness_leaves_its_capture_and_nothing_else(tmp_path: Path) ->
         assert harness.stdout is not None
         owned = json.loads(harness.stdout.readline())
         handles = [os.pidfd_open(pid) for pid in owned["pids"]]
-        assert namespaces_in_use() >= set(owned["namespaces"])
+        # Held open, so that no other lab on this machine gets the same numbers meanwhile.
+        held = [
+            os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY)
+            for pid in owned["nodes"]
+            for kind in KINDS
+        ]
+        namespaces = {os.fstat(fd).st_ino for fd in held}
+        assert namespaces_in_use() >= namespaces
         harness.send_signal(signal.SIGKILL)
     for handle in handles:
         assert select.select([handle], [], [], 10)[0], "a process outlived its harness"
         os.close(handle)
-    assert not namespaces_in_use() & set(owned["namespaces"])
+    assert not namespaces_in_use() & namespaces
+    for fd in held:
+        os.close(fd)
     assert mounted() == mounts
     assert sorted(os.listdir("/sys/class/net")) == interfaces
     assert (sorted(os.listdir("/run/netns")) if os.path.isdir("/run/netns") else []) == named
@@ -44,22 +55,21 @@ def mounted() -> list[str]:
 
 
 def namespaces_in_use() -> set[int]:
-    """Every namespace that a process is in, or holds open."""
+    """Every namespace that another process is in, or holds open."""
     found = set()
     for process in Path("/proc").iterdir():
-        if not process.name.isdigit():
+        if not process.name.isdigit() or int(process.name) == os.getpid():
             continue
-        for directory in ("ns", "fd"):
-            try:
-                entries = list((process / directory).iterdir())
-            except OSError:
+        try:
+            # A process that has ended and that nobody has asked about yet holds nothing.
+            if (process / "stat").read_text().rpartition(")")[2].split()[0] == "Z":
                 continue
-            for entry in entries:
-                try:
-                    target = os.readlink(entry)
-                except OSError:
-                    continue
-                kind, _, number = target.partition(":[")
-                if kind in ("net", "mnt", "pid", "uts", "ipc"):
+            entries = [*(process / "ns").iterdir(), *(process / "fd").iterdir()]
+        except OSError:
+            continue
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                kind, _, number = os.readlink(entry).partition(":[")
+                if kind in KINDS:
                     found.add(int(number.rstrip("]")))
     return found
