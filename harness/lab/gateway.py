@@ -74,6 +74,13 @@ class Gateway:
         """Run a program in the node and return what it printed; raises CommandFailed."""
         return self._background.run(self._station.node.run(argv, check=check))
 
+    def ip_xfrm(self, command: str) -> str:
+        """Run an ``ip xfrm`` command line, as a person would, and return what it printed.
+
+        Raises CommandFailed with the kernel's own words.
+        """
+        return self.run("ip", "xfrm", *command.split()).stdout.decode()
+
     # What can be waited for.
 
     def await_up(self, child: str, within: float = WITHIN) -> ChildSa:

@@ -76,7 +76,8 @@ class Judge:
         kernels = {n: s for n, s in self.stations.items() if s.data_plane == "kernel"}
         sads = {name: await station.sad() for name, station in kernels.items()}
         for name, sad in sads.items():
-            findings += oracles.agreement(name, children[name], sad)
+            if self.stations[name].peer.negotiates:
+                findings += oracles.agreement(name, children[name], sad)
         if len(sads) == 2:
             findings += oracles.mirror(sads)
         return findings

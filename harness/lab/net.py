@@ -52,6 +52,10 @@ class Net:
         self._flows = 0
 
     def __getattr__(self, name: str) -> Gateway:
+        return self.gateway(name)
+
+    def gateway(self, name: str) -> Gateway:
+        """The gateway on a node; raises AttributeError, so that it reads as `net.moon` too."""
         try:
             return self._gateways[name]
         except KeyError:

@@ -76,10 +76,63 @@ class WireView:
         """Every IKE message so far, in order; retransmissions too."""
         return [message for frame in self.frames if (message := _ike(frame)) is not None]
 
+    def await_ike(
+        self,
+        exchange: str,
+        *,
+        sender: str,
+        message_id: int | None = None,
+        since: int = 0,
+        within: float = 10.0,
+    ) -> IkeMessage:
+        """The first IKE message of an exchange from a node, as soon as there is one.
+
+        `since` is a number of frames to pass over, `within` in seconds of lab time. Raises
+        FrameNotSeen.
+        """
+
+        def matches(frame: Frame) -> bool:
+            message = _ike(frame)
+            return (
+                message is not None
+                and (message.exchange, message.sender) == (exchange, sender)
+                and message_id in (None, message.message_id)
+            )
+
+        expected = f"{exchange} from {sender}"
+        frame = self._background.run(
+            self._wire.frames.first(matches, expected, since=since, deadline=within)
+        )
+        message = _ike(frame)
+        assert message is not None, "the frame matched because it holds one"
+        return message
+
     @property
     def esp(self) -> list[EspPacket]:
         """Every ESP packet so far, in order."""
         return [packet for frame in self.frames if (packet := _esp(frame)) is not None]
+
+    def await_esp(self, *, sender: str, spi: int, count: int = 1, within: float = 10.0) -> None:
+        """Return when so many more ESP packets with an SPI came from a node.
+
+        Raises FrameNotSeen.
+        """
+        seen = 0
+
+        def matches(frame: Frame) -> bool:
+            nonlocal seen
+            packet = _esp(frame)
+            seen += packet is not None and (packet.sender, packet.spi) == (sender, spi)
+            return seen == count
+
+        self._background.run(
+            self._wire.frames.first(
+                matches,
+                f"ESP 0x{spi:08x} from {sender}, {count} times",
+                since=len(self._wire.frames),
+                deadline=within,
+            )
+        )
 
     def cut(self) -> None:
         """Let nothing through from now on; it is still recorded."""

@@ -8,6 +8,7 @@ words.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +49,10 @@ class ChildSa:
     reqid: int
     ike: int = field(compare=False, default=0)
     state: str = field(compare=False, default="")
+
+    def mirrored(self) -> ChildSa:
+        """The same CHILD_SA as the other end has it: what one sends with, the other receives on."""
+        return dataclasses.replace(self, inbound=self.outbound, outbound=self.inbound)
 
     def __str__(self) -> str:
         return f"{self.name} in 0x{self.inbound:08x} out 0x{self.outbound:08x}"
@@ -200,7 +205,9 @@ class Peer(Protocol):
     name: str
     """``strongswan@6.0.1``"""
     image: str
-    """The image its root file system comes from: a folder of ``images/``."""
+    """The image its root file system comes from: a folder of ``images/``; empty for none."""
+    negotiates: bool
+    """Whether it speaks IKE; a keying tool does not."""
     dialects: tuple[str, ...]
     """The configuration languages it can be given, the preferred one first."""
     data_planes: tuple[DataPlane, ...]

@@ -44,6 +44,7 @@ class StrongSwan:
 
     version: str
     image: str
+    negotiates: bool = True
     dialects: tuple[str, ...] = ("vici", "swanctl.conf", "ipsec.conf")
     data_planes: tuple[DataPlane, ...] = ("kernel", "userspace")
 

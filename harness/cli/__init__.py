@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``ikelab``: each command is pytest or a module of the project underneath.
+
+Exit status: 0 pass, 1 fail, 2 usage, 3 the infrastructure was lost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from harness.cli import clean, doctor, peers, replay, run
+from harness.machine.errors import MachineError
+
+COMMANDS = (run, replay, peers, doctor, clean)
+USAGE, LOST = 2, 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="ikelab",
+        description="Do these two IPsec peers work together, in this network, "
+        "under these conditions?",
+        epilog="exit status: 0 pass, 1 fail, 2 usage, 3 the infrastructure was lost",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add_to(commands)
+    options = parser.parse_args(arguments)
+    try:
+        status: int = options.command(options)
+    except MachineError as error:
+        print(f"ikelab: {error}", file=sys.stderr)
+        return LOST
+    except KeyboardInterrupt:
+        print("ikelab: interrupted", file=sys.stderr)
+        return 130
+    return status

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``ikelab run``: scenarios by name, through pytest."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parents[2]
+STATUS = {0: 0, 1: 1, 2: 130, 3: 3, 4: 2, 5: 2}
+"""Exit statuses by pytest's: a usage error and an empty selection are both the caller's."""
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "run",
+        help="run scenarios and write their evidence",
+        description="Run scenarios of the catalogue, all of them if none is named. What follows "
+        "-- is given to pytest as it stands.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="by name")
+    parser.add_argument("--moon", metavar="PEER", help="peers in the role of moon, by commas")
+    parser.add_argument("--sun", metavar="PEER", help="peers in the role of sun, by commas")
+    parser.add_argument("--both-ways", action="store_true", help="exchange the roles too")
+    parser.add_argument("--kernel", metavar="auto|host|NAME", help="the kernel to run in")
+    parser.add_argument("--clock", metavar="auto|virtual|real", help="the clock to run by")
+    parser.add_argument("--data-plane", metavar="auto|kernel|userspace", help="who does ESP")
+    parser.add_argument("--seed", type=int, help="where all randomness comes from (default: 1)")
+    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the evidence")
+    parser.add_argument(
+        "--strict", action="store_true", help="unsupported and not-run count as failures"
+    )
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="how many at once (default: one for each processor)"
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=HERE / "scenarios", help="where the scenarios are"
+    )
+    parser.set_defaults(command=command)
+
+
+def command(options: argparse.Namespace) -> int:
+    """Run what the options say and return the exit status."""
+    return run_pytest(pytest_arguments(options))
+
+
+def run_pytest(arguments: Sequence[str]) -> int:
+    """Run pytest with the project's plugin and return our exit status for it."""
+    import pytest
+
+    return STATUS.get(int(pytest.main(list(arguments))), 3)
+
+
+def pytest_arguments(options: argparse.Namespace) -> list[str]:
+    """The command line of pytest for the options of this one."""
+    out = options.out.absolute()
+    own = options.folder.absolute().is_relative_to(HERE)
+    arguments = ["-p", "harness.plugin", "-p", "no:cacheprovider", "--no-header", "--tb=short"]
+    if own:
+        arguments += ["--rootdir", str(HERE), "-c", str(HERE / "pyproject.toml")]
+    arguments += ["-q", "--no-summary", f"--out={out}", f"--junitxml={out / 'junit.xml'}"]
+    for name in ("moon", "sun", "kernel", "clock", "data_plane", "seed"):
+        value = getattr(options, name)
+        if value is not None:
+            arguments.append(f"--{name.replace('_', '-')}={value}")
+    arguments += ["--both-ways"] * options.both_ways + ["--strict-verdicts"] * options.strict
+    arguments += [f"--scenario={name}" for name in options.scenarios]
+    jobs = options.jobs or (1 if len(options.scenarios) == 1 else os.cpu_count() or 1)
+    if jobs > 1:
+        arguments += ["-n", str(jobs)]
+    return [*arguments, str(options.folder.absolute())]

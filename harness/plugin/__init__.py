@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The pytest plugin: options, fixtures, and scenarios that run in the kernel that they need.
+
+``harness.plugin`` is the name under which pytest loads it; the hooks are in the modules below.
+"""
+
+from harness.plugin.fixtures import background, lab, moon, spawner, sun
+from harness.plugin.items import pytest_pyfunc_call, pytest_runtest_makereport
+from harness.plugin.options import pytest_addoption, pytest_configure
+from harness.plugin.protocol import pytest_runtest_protocol
+from harness.plugin.selection import pytest_collection_modifyitems, pytest_generate_tests
+
+__all__ = [
+    "background",
+    "lab",
+    "moon",
+    "pytest_addoption",
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_generate_tests",
+    "pytest_pyfunc_call",
+    "pytest_runtest_makereport",
+    "pytest_runtest_protocol",
+    "spawner",
+    "sun",
+]

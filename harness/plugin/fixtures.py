@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The fixtures of a scenario: the lab, and the peers that play moon and sun."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.lab.background import Background
+from harness.lab.lab import Lab, Roots
+from harness.machine.cache import locate
+from harness.machine.images import obtain_image
+from harness.machine.spec import load_specs
+from harness.network.namespaces import Spawner
+from harness.peers.contract import Peer
+from harness.peers.registry import find_peer
+from harness.plugin.options import CHECKED, IMAGES, PEERS
+from harness.plugin.runs import run_folder
+from harness.plugin.selection import data_plane
+
+LAB = pytest.StashKey[Lab]()
+IMAGES_IN_GUEST = Path("/images")
+
+
+@pytest.fixture(scope="session")
+def background() -> Iterator[Background]:
+    """The loop that everything of the lab lives on, in a thread of its own."""
+    with Background() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def spawner(background: Background) -> Iterator[Spawner]:
+    """The process that owns all nodes; started once, since a node then costs milliseconds."""
+    running = background.run(Spawner.start())
+    yield running
+    background.run(running.close())
+
+
+@pytest.fixture
+def lab(request: pytest.FixtureRequest, background: Background, spawner: Spawner) -> Iterator[Lab]:
+    """The lab of one run; its evidence is in the run's folder afterwards, pass or fail."""
+    config = request.config
+    folder = run_folder(request.node)
+    folder.mkdir(parents=True, exist_ok=True)
+    roots = _in_guest if config.stash[CHECKED].inside else _on_host()
+    running = Lab(folder, background, spawner, roots, data_plane(config))
+    request.node.stash[LAB] = running
+    try:
+        yield running
+        running.keep_evidence()
+    finally:
+        running.close()
+
+
+@pytest.fixture
+def moon(request: pytest.FixtureRequest) -> Peer:
+    """The peer in the role of moon."""
+    return find_peer(request.param, request.config.stash[PEERS])
+
+
+@pytest.fixture
+def sun(request: pytest.FixtureRequest) -> Peer:
+    """The peer in the role of sun."""
+    return find_peer(request.param, request.config.stash[PEERS])
+
+
+def _in_guest(image: str) -> Path:
+    return IMAGES_IN_GUEST / image
+
+
+def _on_host() -> Roots:
+    def root(image: str) -> Path:
+        specs = load_specs(IMAGES, "peer")
+        built = obtain_image(locate(), specs[image])
+        assert built.root is not None, "root builds images with their directories"
+        return built.root
+
+    return root

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The lab kernels of a session: opened when the first item needs one, with progress shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.machine.cache import locate
+from harness.machine.labkernel import LabKernel, Settings, open_lab_kernel
+from harness.machine.progress import State
+from harness.machine.project import OWN_PATHS, ProjectTree
+from harness.plugin.options import HERE
+from harness.plugin.selection import Plan
+
+OPENED = pytest.StashKey[dict[tuple[str, str], LabKernel]]()
+PLUGIN = "harness.plugin"
+
+
+def lab_kernel(config: pytest.Config, where: Plan) -> LabKernel:
+    """The lab kernel of a plan; raises MachineError when it cannot be made."""
+    opened = config.stash.setdefault(OPENED, {})
+    key = (where.kernel, where.clock)
+    if key not in opened:
+        opened[key] = open_lab_kernel(_settings(config, where), locate(), _Shown(config))
+    return opened[key]
+
+
+def _settings(config: pytest.Config, where: Plan) -> Settings:
+    own = config.rootpath == HERE
+    paths = OWN_PATHS if own else _paths(config)
+    return Settings(
+        tree=ProjectTree(config.rootpath, paths),
+        kernel=where.kernel,
+        clock="real" if where.clock == "real" else "virtual",
+        plugins=(PLUGIN,),
+        warm=("scenarios",) if own else paths,
+    )
+
+
+def _paths(config: pytest.Config) -> tuple[str, ...]:
+    """The arguments of the command line as paths below a rootdir of somebody's own."""
+    paths = {
+        (config.invocation_params.dir / argument.partition("::")[0]).resolve()
+        for argument in config.args
+    }
+    return tuple(sorted(str(path.relative_to(config.rootpath)) for path in paths))
+
+
+class _Shown:
+    """Progress of what takes long, on the terminal that the user looks at."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._reporter = config.pluginmanager.get_plugin("terminalreporter")
+
+    def __call__(self, step: str, state: State, seconds: float) -> None:
+        """Show the begin and the end of a step."""
+        if self._reporter is not None:
+            took = f" ({seconds:.1f} s)" if state in ("done", "failed") else ""
+            self._reporter.ensure_newline()
+            self._reporter.write_line(f"  {step}: {state}{took}")

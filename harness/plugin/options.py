@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What can be said on pytest's command line, and what becomes of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from harness.machine.errors import MachineError
+from harness.machine.labkernel import DEFAULT_KERNEL
+from harness.machine.spec import load_specs
+from harness.peers.contract import Peer
+from harness.peers.registry import UnknownPeer, find_peer, known_peers
+from harness.plugin.results import Results
+
+HERE = Path(__file__).parents[2]
+IMAGES = HERE / "images"
+DEFAULT_PEER = "strongswan@6.0.1"
+
+
+@dataclass(frozen=True)
+class Options:
+    """The project's own options, checked."""
+
+    moons: tuple[str, ...]
+    suns: tuple[str, ...]
+    both_ways: bool
+    kernel: str
+    clock: Literal["auto", "virtual", "real"]
+    seed: int | None
+    data_plane: Literal["auto", "kernel", "userspace"]
+    out: Path
+    strict: bool
+    inside: str | None
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Every pair of peers that was asked for, moon first, none twice."""
+        pairs = [(moon, sun) for moon in self.moons for sun in self.suns]
+        if self.both_ways:
+            pairs += [(sun, moon) for moon, sun in pairs]
+        return list(dict.fromkeys(pairs))
+
+
+CHECKED = pytest.StashKey[Options]()
+PEERS = pytest.StashKey[Mapping[str, Peer]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of the project; their destinations are what a job in a guest sets."""
+    group = parser.getgroup("ikelab", "IPsec interoperability")
+    group.addoption(
+        "--moon", dest="ikelab_moon", metavar="PEER[,PEER]", default=DEFAULT_PEER,
+        help="peers that take the role of moon (default: %(default)s)",
+    )  # fmt: skip
+    group.addoption(
+        "--sun", dest="ikelab_sun", metavar="PEER[,PEER]", default=DEFAULT_PEER,
+        help="peers that take the role of sun (default: %(default)s)",
+    )  # fmt: skip
+    group.addoption(
+        "--scenario", dest="ikelab_scenarios", metavar="NAME", action="append", default=[],
+        help="run only the scenario of this name (may be given more than once)",
+    )  # fmt: skip
+    group.addoption(
+        "--both-ways", dest="ikelab_both_ways", action="store_true",
+        help="run every pair with the roles exchanged too",
+    )  # fmt: skip
+    group.addoption(
+        "--kernel", dest="ikelab_kernel", metavar="auto|host|NAME", default="auto",
+        help="the kernel to run in: the host's, a lab kernel such as debian-6.1, or auto: the "
+        "host's where it has what a scenario needs (default: %(default)s)",
+    )  # fmt: skip
+    group.addoption(
+        "--clock", dest="ikelab_clock", choices=("auto", "virtual", "real"), default="auto",
+        help="virtual time (a lab kernel only), real time, or auto: virtual in a lab kernel",
+    )  # fmt: skip
+    group.addoption(
+        "--seed", dest="ikelab_seed", type=int, default=None,
+        help="where all randomness of a lab kernel comes from (default: 1)",
+    )  # fmt: skip
+    group.addoption(
+        "--data-plane", dest="ikelab_data_plane", choices=("auto", "kernel", "userspace"),
+        default="auto", help="who does ESP: the kernel, the daemon, or auto: the kernel if it can",
+    )  # fmt: skip
+    group.addoption(
+        "--out", dest="ikelab_out", metavar="DIR", default="out",
+        help="the folder for results.json and one folder a run (default: %(default)s)",
+    )  # fmt: skip
+    group.addoption(
+        "--strict-verdicts", dest="ikelab_strict", action="store_true",
+        help="unsupported and not-run count as failures",
+    )  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Check the options once, before anything is collected."""
+    config.addinivalue_line("markers", "scenario(facts): a scenario of the catalogue")
+    config.addinivalue_line("markers", "needs(capability, ...): runs where the kernel has them")
+    try:
+        config.stash[PEERS] = described_peers()
+        options = check(config)
+        for name in {name for pair in options.pairs for name in pair}:
+            find_peer(name, config.stash[PEERS])
+        _check_kernel(options.kernel)
+    except (UnknownPeer, MachineError, ValueError) as error:
+        raise pytest.UsageError(str(error)) from error
+    config.stash[CHECKED] = options
+    if options.inside is None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Results(options.out), "ikelab-results")
+
+
+def check(config: pytest.Config) -> Options:
+    """The options as values; raises ValueError with one sentence."""
+    option = config.option
+    inside = getattr(option, "ikelab_inside", None)
+    seed = option.ikelab_seed
+    if seed is not None and not 0 <= seed < 2**63:
+        raise ValueError(f"--seed {seed}: a seed is a whole number from 0 to 2^63-1")
+    out = Path(option.ikelab_out)
+    return Options(
+        moons=_names("--moon", option.ikelab_moon),
+        suns=_names("--sun", option.ikelab_sun),
+        both_ways=option.ikelab_both_ways,
+        kernel=option.ikelab_kernel,
+        clock=option.ikelab_clock,
+        seed=seed,
+        data_plane=option.ikelab_data_plane,
+        out=out if out.is_absolute() else config.invocation_params.dir / out,
+        strict=option.ikelab_strict,
+        inside=inside,
+    )
+
+
+def described_peers() -> dict[str, Peer]:
+    """Every peer that an image is described for, by name; raises MachineError."""
+    specs = load_specs(IMAGES, "peer")
+    return known_peers((spec.name, spec.version) for spec in specs.values())
+
+
+def may_run_on_host() -> bool:
+    """Whether this user can make namespaces here: only root can."""
+    return os.geteuid() == 0
+
+
+def _check_kernel(name: str) -> None:
+    if name in ("auto", "host"):
+        return
+    kernels = sorted(load_specs(IMAGES, "kernel"))
+    if name not in kernels:
+        raise ValueError(
+            f"--kernel {name}: there is no such kernel; there is auto, host, {', '.join(kernels)}"
+            f" ({DEFAULT_KERNEL} is what auto takes)"
+        )
+
+
+def _names(option: str, text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise ValueError(f"{option}: name at least one peer, such as {DEFAULT_PEER}")
+    return names

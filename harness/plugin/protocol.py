@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs an item in the kernel of its plan: here, or in a guest whose reports are then replayed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+import pytest
+
+from harness.machine.errors import Lost, MachineError
+from harness.machine.job import Job, Result, from_wire
+from harness.plugin.guests import lab_kernel
+from harness.plugin.options import CHECKED
+from harness.plugin.runs import peers_of, plan_of, run_folder, write_replay
+from harness.plugin.selection import Plan, concerns_lab
+from harness.plugin.verdicts import PROPERTY, note_on
+
+DEADLINE = 600.0
+"""Seconds of wall time for one guest; a guest that takes longer is lost."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+    """Send an item to the kernel that it needs; None leaves it to pytest."""
+    if not concerns_lab(item) or item.config.stash[CHECKED].inside is not None:
+        return None
+    where = plan_of(item)
+    if where.kernel == "host" and not where.missing:
+        if "lab" in getattr(item, "fixturenames", ()):
+            write_replay(item)
+        return None
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    began = time.time()
+    reports = [_refused(item, where)] if where.kernel == "host" else _in_guest(item, where)
+    for report in reports:
+        report.start, report.stop = began, began + report.duration
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+def _in_guest(item: pytest.Item, where: Plan) -> Iterable[pytest.TestReport]:
+    began = time.monotonic()
+    try:
+        result = lab_kernel(item.config, where).run(_job(item, where), DEADLINE)
+    except MachineError as error:
+        return [_lost(item, error, time.monotonic() - began)]
+    if "lab" in getattr(item, "fixturenames", ()):
+        write_replay(item)
+        result.unpack(run_folder(item))
+    return _reports(item, result)
+
+
+def _job(item: pytest.Item, where: Plan) -> Job:
+    peers = peers_of(item)
+    options: dict[str, str | int | None] = {f"ikelab_{role}": name for role, name in peers.items()}
+    options["ikelab_both_ways"] = 0
+    options["ikelab_clock"] = where.clock
+    options["ikelab_seed"] = where.seed
+    options["ikelab_data_plane"] = item.config.stash[CHECKED].data_plane
+    return Job(item.nodeid, options, where.seed)
+
+
+def _reports(item: pytest.Item, result: Result) -> list[pytest.TestReport]:
+    reports = []
+    for data in result.reports:
+        report = item.config.hook.pytest_report_from_serializable(
+            config=item.config, data=from_wire(data, item.config.rootpath)
+        )
+        # Times of the lab would be taken for times of the wall.
+        report.duration = result.wall_s if report.when == "call" else 0.0
+        for name, note in report.user_properties:
+            if name == PROPERTY:
+                note |= {"lab_s": round(result.lab_s, 6), "wall_s": round(result.wall_s, 3)}
+                # Only the host knows the folder: in the guest there is one.
+                note["folder"] = run_folder(item).name
+        reports.append(report)
+    return reports
+
+
+def _lost(item: pytest.Item, error: MachineError, wall_s: float) -> pytest.TestReport:
+    tail = error.console_tail if isinstance(error, Lost) else ""
+    report = _report(item, "failed", f"{error}\n{tail}".strip(), wall_s)
+    note = note_on(item, report, error) | {"outcome": "lost", "reason": str(error)}
+    report.user_properties.append((PROPERTY, note))
+    return report
+
+
+def _refused(item: pytest.Item, where: Plan) -> pytest.TestReport:
+    path, line, _ = item.location
+    skipped = (path, line or 0, f"Skipped: not run: {where.missing}")
+    report = _report(item, "skipped", skipped, 0.0)
+    note = note_on(item, report, None) | {"outcome": "not-run", "reason": where.missing}
+    report.user_properties.append((PROPERTY, note))
+    return report
+
+
+def _report(
+    item: pytest.Item, outcome: str, longrepr: str | tuple[str, int, str], duration: float
+) -> pytest.TestReport:
+    return pytest.TestReport(
+        nodeid=item.nodeid,
+        location=item.location,
+        keywords=dict.fromkeys(item.keywords, 1),
+        outcome=outcome,  # type: ignore[arg-type]
+        longrepr=longrepr,
+        when="call" if outcome == "failed" else "setup",
+        duration=duration,
+    )

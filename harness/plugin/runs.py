@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A run: one scenario, with its peers, in one kernel; its name, its folder, its replay."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.plugin.options import CHECKED
+from harness.plugin.selection import Plan, plan, scenario_of
+
+PLAN = pytest.StashKey[Plan]()
+SCHEMA = 1
+
+
+def plan_of(item: pytest.Item) -> Plan:
+    """The plan of an item, made once."""
+    if PLAN not in item.stash:
+        item.stash[PLAN] = plan(item)
+    return item.stash[PLAN]
+
+
+def peers_of(item: pytest.Item) -> dict[str, str]:
+    """The names of the peers of an item, by their role."""
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    return {role: parameters[role] for role in ("moon", "sun") if role in parameters}
+
+
+def run_name(item: pytest.Item) -> str:
+    """The name of an item's folder: scenario, peers, kernel and seed; no two runs share one."""
+    facts = scenario_of(item)
+    where = plan_of(item)
+    parts = [facts.name if facts else item.name.partition("[")[0]]
+    parts += peers_of(item).values()
+    parts.append(where.kernel)
+    if where.kernel != "host":
+        parts.append(f"seed-{where.seed}")
+    return re.sub(r"[^\w.@,+-]", "_", ",".join(parts))
+
+
+def run_folder(item: pytest.Item) -> Path:
+    """Where the evidence of an item goes; inside a guest there is only one run."""
+    options = item.config.stash[CHECKED]
+    return options.out if options.inside is not None else options.out / run_name(item)
+
+
+def replay_record(item: pytest.Item) -> dict[str, Any]:
+    """All that is needed to run an item again, with nothing of this machine or time in it."""
+    facts = scenario_of(item)
+    where = plan_of(item)
+    return {
+        "schema": SCHEMA,
+        "scenario": facts.name if facts else None,
+        "nodeid": item.nodeid,
+        "peers": peers_of(item),
+        "kernel": where.kernel,
+        "clock": where.clock,
+        "seed": where.seed,
+        "data_plane": item.config.stash[CHECKED].data_plane,
+    }
+
+
+def write_replay(item: pytest.Item) -> None:
+    """Leave `replay.json` in the run's folder, for `ikelab replay`."""
+    path = run_folder(item) / "replay.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(replay_record(item), indent=1, sort_keys=True) + "\n")

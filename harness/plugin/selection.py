@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which peers a scenario runs with, and which kernel it runs in."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from harness.kernel.capabilities import Capabilities, probe
+from harness.machine.labkernel import DEFAULT_KERNEL
+from harness.peers.contract import DataPlane
+from harness.plugin.options import CHECKED, Options, may_run_on_host
+from harness.scenario import MARKER, Scenario
+
+CAPABILITIES = pytest.StashKey[Capabilities]()
+DEFAULT_SEED = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where and how one item runs; `kernel` is ``host`` or the name of a lab kernel."""
+
+    kernel: str
+    clock: str
+    seed: int
+    missing: str = ""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a scenario that takes moon and sun once for each pair of peers."""
+    if {"moon", "sun"} <= set(metafunc.fixturenames):
+        pairs = metafunc.config.stash[CHECKED].pairs
+        names = [f"{moon}-{sun}" for moon, sun in pairs]
+        metafunc.parametrize(("moon", "sun"), pairs, indirect=True, ids=names)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the scenarios that were asked for; stop when a name is unknown, or used twice."""
+    homes = _homes(items)
+    wanted: list[str] = config.option.ikelab_scenarios
+    for name in wanted:
+        if name not in homes:
+            near = difflib.get_close_matches(name, homes, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(sorted(homes))}"
+            raise pytest.UsageError(f"there is no scenario {name!r}; {hint}")
+    if wanted:
+        kept = [item for item in items if (facts := scenario_of(item)) and facts.name in wanted]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+
+
+def _homes(items: list[pytest.Item]) -> dict[str, str]:
+    homes: dict[str, str] = {}
+    for item in items:
+        facts = scenario_of(item)
+        if facts is None:
+            continue
+        home = item.nodeid.partition("[")[0]
+        if homes.setdefault(facts.name, home) != home:
+            raise pytest.UsageError(
+                f"two scenarios are called {facts.name!r}: {homes[facts.name]} and {home}; "
+                "rename one of them"
+            )
+    return homes
+
+
+def scenario_of(item: pytest.Item) -> Scenario | None:
+    """What an item says of itself as a scenario, or None for a plain test."""
+    mark = item.get_closest_marker(MARKER)
+    return mark.args[0] if mark is not None else None
+
+
+def needs_of(item: pytest.Item) -> tuple[str, ...]:
+    """The capabilities without which an item cannot run."""
+    facts = scenario_of(item)
+    marks = [name for mark in item.iter_markers("needs") for name in mark.args]
+    return (*(facts.needs if facts else ()), *marks)
+
+
+def concerns_lab(item: pytest.Item) -> bool:
+    """Whether an item is the project's to place: it uses the lab or needs a kernel's ability."""
+    return "lab" in getattr(item, "fixturenames", ()) or bool(needs_of(item))
+
+
+def plan(item: pytest.Item) -> Plan:
+    """Where an item runs: on the host if it may and can, else in a lab kernel.
+
+    A seed or a virtual clock that was asked for means a lab kernel: the host has neither.
+    """
+    options: Options = item.config.stash[CHECKED]
+    seed = DEFAULT_SEED if options.seed is None else options.seed
+    if options.inside is not None:
+        return Plan(options.inside, "virtual" if options.clock == "auto" else options.clock, seed)
+    kernel = options.kernel
+    missing = ""
+    if kernel == "host" and options.clock == "virtual":
+        missing = "the host's kernel has no virtual clock: choose a lab kernel for that"
+    elif kernel in ("auto", "host"):
+        wanted = options.clock == "virtual" or options.seed is not None
+        missing = _missing(item)
+        if kernel == "auto":
+            kernel = DEFAULT_KERNEL if wanted or missing else "host"
+    if kernel == "host":
+        return Plan("host", "real", seed, missing)
+    return Plan(kernel, "real" if options.clock == "real" else "virtual", seed)
+
+
+def data_plane(config: pytest.Config) -> DataPlane:
+    """Who does ESP here: the kernel if it can, unless something else was asked for."""
+    options = config.stash[CHECKED]
+    if options.data_plane != "auto":
+        return options.data_plane
+    if options.inside is not None:
+        return "kernel"
+    return "userspace" if capabilities(config).missing("esp") else "kernel"
+
+
+def capabilities(config: pytest.Config) -> Capabilities:
+    """What this kernel can do; probed once a session."""
+    if CAPABILITIES not in config.stash:
+        config.stash[CAPABILITIES] = probe()
+    return config.stash[CAPABILITIES]
+
+
+def _missing(item: pytest.Item) -> str:
+    if not may_run_on_host():
+        return "only root can make namespaces on the host"
+    needs: Sequence[str] = needs_of(item)
+    reasons = [(name, capabilities(item.config).missing(name)) for name in needs]
+    return "; ".join(f"the kernel lacks {name}: {why}" for name, why in reasons if why)

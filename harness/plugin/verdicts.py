@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a report says beside passed, failed and skipped: the run's facts and its verdict."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pytest
+
+from harness.peers.contract import Unsupported
+from harness.plugin.fixtures import LAB
+from harness.plugin.runs import peers_of, plan_of, run_name
+from harness.plugin.selection import scenario_of
+
+PROPERTY = "ikelab"
+"""The user property of a report that holds its note."""
+
+Verdict = Literal["pass", "fail", "unsupported", "not-run", "lost"]
+
+
+def note_on(
+    item: pytest.Item, report: pytest.TestReport, error: BaseException | None
+) -> dict[str, Any]:
+    """The facts of the run and the verdict of this phase of it, as plain values."""
+    facts = scenario_of(item)
+    where = plan_of(item)
+    lab = item.stash.get(LAB, None)
+    return {
+        "scenario": facts.name if facts else None,
+        "peers": peers_of(item),
+        "kernel": where.kernel,
+        "clock": where.clock,
+        "seed": where.seed,
+        "data_plane": lab.data_plane if lab else None,
+        "outcome": verdict_of(report, error),
+        "reason": reason_of(report, error),
+        "excused": dict(lab.excused) if lab else {},
+        "folder": run_name(item),
+    }
+
+
+def verdict_of(report: pytest.TestReport, error: BaseException | None) -> Verdict:
+    """The verdict that one phase of a run comes to."""
+    if report.passed:
+        return "pass"
+    if isinstance(error, Unsupported):
+        return "unsupported"
+    return "not-run" if report.skipped else "fail"
+
+
+def reason_of(report: pytest.TestReport, error: BaseException | None) -> str:
+    """Why it is not a pass, in one line."""
+    if report.passed or error is None:
+        return ""
+    text = str(error).strip() or type(error).__name__
+    first = text.splitlines()[0]
+    return first if isinstance(error, AssertionError) else f"{type(error).__name__}: {first}"

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`results.json`: what came out of every run, in one file that is whole at any moment."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+SCHEMA = 1
+FILE = "results.json"
+
+Outcome = Literal["pass", "unsupported", "not-run", "fail", "lost"]
+
+# From best to worst: of the phases of a run the worst decides.
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a scenario. `wall_s` is in seconds of the wall's clock, `lab_s` of the lab's.
+
+    `artifacts` is the run's folder, relative to the file; `excused` are the oracles that the
+    scenario opted out of, with its reasons.
+    """
+
+    scenario: str
+    peers: Mapping[str, str]
+    kernel: str
+    clock: str
+    seed: int | None
+    outcome: Outcome
+    reason: str
+    wall_s: float
+    lab_s: float | None
+    artifacts: str
+    data_plane: str | None = None
+    excused: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_results(folder: Path, runs: Iterable[Run]) -> Path:
+    """Write `results.json` into a folder and return its path; it is replaced as a whole.
+
+    Raises OSError, with what was there before still in place.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / FILE
+    partial = target.with_name(f".{FILE}.{os.getpid()}")
+    document = {"schema": SCHEMA, "runs": [asdict(run) for run in runs]}
+    try:
+        partial.write_text(json.dumps(document, indent=1) + "\n")
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return target
+
+
+def exit_status(runs: Iterable[Run], strict: bool = False) -> int:
+    """0 when all that ran passed, 1 when a run failed, 3 when one was lost to the infrastructure.
+
+    Nothing that passed is a failure too: an empty set of passes proves nothing. With `strict`,
+    *unsupported* and *not-run* are failures.
+    """
+    outcomes = [run.outcome for run in runs]
+    if "lost" in outcomes:
+        return 3
+    unproven = strict and any(outcome in ("unsupported", "not-run") for outcome in outcomes)
+    return 1 if "fail" in outcomes or unproven or "pass" not in outcomes else 0

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A peer that does not answer any more is found to be dead (RFC 7296 2.4)."""
+
+from harness.lab.lab import Lab
+from harness.network.topologies import MOON_SUN
+from harness.peers.contract import Peer
+from harness.scenario import scenario
+from scenarios.agreements import NET_NET
+
+DELAY = 3
+"""Seconds of silence after which moon asks whether sun is alive."""
+# Two retransmissions: an answer is given up after 0.5 + 0.9 + 1.62 seconds.
+IMPATIENT = {
+    "charon.retransmit_tries": 2,
+    "charon.retransmit_timeout": "0.5",
+    "charon.retransmit_base": "1.8",
+}
+GIVEN_UP = 0.5 + 0.9 + 1.62
+
+
+@scenario(
+    "dpd-dead-peer",
+    "A peer behind a cut wire is found dead, and its SAs are removed.",
+    rfc="7296 2.4",
+)
+def test_dpd_dead_peer(lab: Lab, moon: Peer, sun: Peer) -> None:
+    net = lab.up(
+        MOON_SUN,
+        moon=moon,
+        sun=sun,
+        connection=NET_NET.with_ike(dpd_delay=DELAY),
+        options={"moon": IMPATIENT, "sun": IMPATIENT},
+    )
+    child = net.moon.initiate("net-net")
+    wan = net.wire("wan")
+    wan.await_ike("INFORMATIONAL", sender="sun", within=DELAY + 2)
+    wan.cut()
+    passed_over = len(wan.frames)
+    net.moon.await_ike_down("net-net", within=2 * DELAY + GIVEN_UP)
+    net.sun.await_ike_down("net-net", within=2 * DELAY + GIVEN_UP)
+    net.moon.await_deleted(child)
+    net.sun.await_deleted(child.mirrored())
+    asked = [m for m in wan.ike if m.number > passed_over and m.sender == "moon"]
+    assert [m.exchange for m in asked] == ["INFORMATIONAL"] * 3
+    # A retransmission is the same message, octet for octet (RFC 7296 2.1).
+    assert len({m.data for m in asked}) == 1
