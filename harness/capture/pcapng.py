@@ -145,11 +145,9 @@ def parse(data: bytes) -> Capture:
     offset = 0
     try:
         while offset < len(data) or section is None:
-            kind, body, order = _block_at(data, offset, section.order if section else "<")
-            if kind == SECTION_HEADER:
+            kind, body, order = _block_at(data, offset, section.order if section else "")
+            if kind == SECTION_HEADER or section is None:
                 section = _Section(order, len(interfaces))
-            elif section is None:
-                raise _Damaged("it does not begin with a section header")
             elif kind == INTERFACE_DESCRIPTION:
                 section.interfaces.append(_interface(body, order))
                 interfaces.append(section.interfaces[-1])
@@ -167,10 +165,15 @@ def parse(data: bytes) -> Capture:
 
 
 def _block_at(data: bytes, offset: int, order: str) -> tuple[int, bytes, str]:
-    """Return type, body and byte order of the block at `offset`."""
+    """Return type, body and byte order of the block at `offset`, which is a section's if first.
+
+    `order` is that of the section so far, empty before the first one.
+    """
     if len(data) - offset < 12:
         raise _Damaged("it ends within a block" if data else "it is empty")
     kind, total = struct.unpack_from(order + "II", data, offset)
+    if kind != SECTION_HEADER and not order:
+        raise _Damaged("it does not begin with a section header")
     if kind == SECTION_HEADER:
         magic = data[offset + 8 : offset + 12]
         if magic not in (_LITTLE_ENDIAN, _LITTLE_ENDIAN[::-1]):
