@@ -35,8 +35,9 @@ class Roots(Protocol):
 class Lab:
     """What the fixture `lab` gives to a scenario; `up` is its one verb.
 
-    `folder` is the run's folder. Sabotage controls use `rewrite` and `disturb` to break on purpose
-    what a scenario claims.
+    `folder` is the run's folder. Sabotage controls break on purpose what a scenario claims: with
+    `rewrite`, given a node and its configuration, and with `disturb`, given the network when it is
+    up.
     """
 
     def __init__(
@@ -50,7 +51,9 @@ class Lab:
         self.folder = folder
         self.data_plane = data_plane
         self.excused: dict[OracleName, str] = {}
-        self.rewrite: Callable[[Connection], Connection] = lambda connection: connection
+        self.rewrite: Callable[[str, Configuration], Configuration] = lambda node, as_asked: (
+            as_asked
+        )
         self.disturb: Callable[[Net], None] = lambda net: None
         self._background = background
         self._spawner = spawner
@@ -76,10 +79,9 @@ class Lab:
         watches, but for those in `without`, each with the reason that the report shows. Raises
         NetworkError, `PeerError` and what comes under them.
         """
-        agreed = self.rewrite(connection) if connection is not None else None
         self.excused.update(without or {})
         net = self._background.run(
-            self._up(topology, agreed, dialect, native or {}, options or {}, peers)
+            self._up(topology, connection, dialect, native or {}, options or {}, peers)
         )
         self._nets.append(net)
         self.disturb(net)
@@ -131,7 +133,7 @@ class Lab:
             )
             logs = self.folder / name
             logs.mkdir(mode=0o700, exist_ok=True)
-            await station.start(configuration, logs)
+            await station.start(self.rewrite(name, configuration), logs)
         judge = Judge(network, stations, _inner(connection), self.excused)
         return Net(network, stations, judge, self._background)
 

@@ -28,7 +28,8 @@ def _located(complaint: str, files: Iterable[NativeFile]) -> str:
     if re.search(r":\d+: ", complaint):
         return complaint
     words = re.findall(r"'([^']+)'|(\S+=\S+)|option: (\S+?),", complaint)
-    for word in (next(filter(None, found)) for found in words):
+    # What is wrong is named last, after where it is.
+    for word in (next(filter(None, found)) for found in reversed(words)):
         for file in files:
             for number, line in enumerate(file.text.splitlines(), 1):
                 if word in line.replace(" = ", "="):

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+import asyncio
+
+import pytest
+
+from harness.lab.journal import Journal, NotSeen
+
+
+def first(journal: Journal, wanted: str, within: float = 0.05) -> str:
+    async def wait() -> str:
+        entry = await journal.first(str, lambda event: event == wanted, f"{wanted!r}", within)
+        return str(entry.event)
+
+    return asyncio.run(wait())
+
+
+def test_what_has_happened_already_is_found_at_once() -> None:
+    journal = Journal("moon")
+    journal.record("up")
+    assert first(journal, "up", within=0) == "up"
+
+
+def test_an_event_that_never_comes_is_reported_with_the_last_one_seen() -> None:
+    journal = Journal("moon")
+    journal.record("up")
+    with pytest.raises(NotSeen, match=r"moon: 'down' did not come within 0\.05 s; last seen: up"):
+        first(journal, "down")
+
+
+def test_an_event_that_comes_late_is_reported_as_late() -> None:
+    journal = Journal("moon")
+
+    async def scenario() -> None:
+        asyncio.get_running_loop().call_later(0.12, journal.record, "up")
+        await journal.first(str, lambda event: True, "CHILD_SA up", 0.1)
+
+    with pytest.raises(NotSeen, match=r"was expected within 0\.1 s and came late, at 0\.1 s"):
+        asyncio.run(scenario())
+
+
+def test_events_before_the_position_asked_for_do_not_count() -> None:
+    journal = Journal("moon")
+    journal.record("up")
+
+    async def scenario() -> None:
+        await journal.first(str, lambda event: True, "another", 0.01, since=1)
+
+    with pytest.raises(NotSeen):
+        asyncio.run(scenario())

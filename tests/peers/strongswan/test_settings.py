@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+import pytest
+
+from harness.peers.strongswan.settings import charon_settings, write_settings
+
+
+def test_options_by_dotted_name_end_up_in_their_section() -> None:
+    settings = charon_settings("kernel", {"charon.plugins.vici.x": 1, "charon.delete_delay": 2})
+    charon = settings["charon"]
+    assert isinstance(charon, dict)
+    assert charon["delete_delay"] == 2
+    assert charon["plugins"] == {"vici": {"socket": "unix:///run/charon.vici", "x": 1}}
+
+
+def test_a_setting_below_a_value_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"charon\.load\.x is set below a value, load"):
+        charon_settings("kernel", {"charon.load.x": 1})
+
+
+def test_user_space_esp_comes_before_the_kernels() -> None:
+    charon = charon_settings("userspace", {})["charon"]
+    assert isinstance(charon, dict)
+    plugins = str(charon["load"]).split()
+    assert plugins.index("kernel-libipsec") < plugins.index("kernel-netlink")
+
+
+def test_sections_are_written_in_braces() -> None:
+    assert write_settings({"a": {"b": 1, "c": {"d": "x"}}}) == (
+        "a {\n  b = 1\n  c {\n    d = x\n  }\n}"
+    )

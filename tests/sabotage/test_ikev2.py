@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+from dataclasses import replace
+
+import pytest
+
+from harness.lab.lab import Lab
+from harness.lab.net import Net
+from harness.lab.wire import is_esp
+from harness.network.wires import CarriedWire
+from harness.peers.connection import PreSharedKey
+from harness.peers.contract import Configuration, Peer
+from scenarios.ikev2.test_deletion import test_delete_child as delete_child
+from scenarios.ikev2.test_deletion import test_delete_ike as delete_ike
+from scenarios.ikev2.test_dpd import test_dpd_dead_peer as dpd_dead_peer
+from scenarios.ikev2.test_mismatch import test_auth_failure as auth_failure
+from scenarios.ikev2.test_mismatch import test_proposal_mismatch_child as child_mismatch
+from scenarios.ikev2.test_mismatch import test_proposal_mismatch_ike as ike_mismatch
+from scenarios.ikev2.test_net2net_rekey import test_net2net_rekey as net2net_rekey
+from scenarios.ikev2.test_net2net_rekey import test_net2net_rekey_psk as net2net_rekey_psk
+from scenarios.ikev2.test_transport import test_transport_host2host as transport_host2host
+from tests.sabotage.controls import (
+    STRAY_SA,
+    in_clear,
+    turns_red,
+    with_options,
+    with_side,
+)
+
+needs_esp = pytest.mark.needs("esp")
+
+
+@needs_esp
+def test_net2net_rekey_turns_red_when_a_packet_crosses_in_clear(
+    lab: Lab, moon: Peer, sun: Peer
+) -> None:
+    lab.disturb = in_clear
+    turns_red(lab, net2net_rekey, moon, sun, because="clear: 1 frames on wan are in clear")
+
+
+@needs_esp
+def test_net2net_rekey_turns_red_when_the_switch_drops_a_packet(
+    lab: Lab, moon: Peer, sun: Peer
+) -> None:
+    def drop_one(net: Net) -> None:
+        net.wire("wan").drop(is_esp, sender="moon", nth=150)
+
+    lab.disturb = drop_one
+    turns_red(lab, net2net_rekey_psk, moon, sun, because=r"assert 1 == 0[^$]*lost")
+
+
+@needs_esp
+def test_net2net_rekey_turns_red_when_the_old_sa_is_kept(lab: Lab, moon: Peer, sun: Peer) -> None:
+    lab.rewrite = with_options("moon", charon__delete_rekeyed_delay=9)
+    turns_red(lab, net2net_rekey_psk, moon, sun, because="moon: deletion of SA .* came late")
+
+
+@needs_esp
+def test_net2net_rekey_turns_red_when_the_peers_reauthenticate_instead(
+    lab: Lab, moon: Peer, sun: Peer
+) -> None:
+    lab.rewrite = with_side(ike={"reauth": 3, "rekey": 0, "overrun": 1})
+    turns_red(lab, net2net_rekey_psk, moon, sun, because="soft EXPIRE|IKE_SA_INIT|rekeying of")
+
+
+@needs_esp
+def test_transport_turns_red_when_a_second_sa_is_left_over(lab: Lab, moon: Peer, sun: Peer) -> None:
+    def leave_one(net: Net) -> None:
+        net.host3.ip_xfrm(STRAY_SA.format("10.0.0.1", "10.0.0.3"))
+
+    lab.disturb = leave_one
+    turns_red(lab, transport_host2host, moon, sun, because="00005abc|23228")
+
+
+@needs_esp
+def test_transport_turns_red_in_tunnel_mode(lab: Lab, moon: Peer, sun: Peer) -> None:
+    lab.rewrite = with_side(child={"mode": "tunnel"})
+    turns_red(lab, transport_host2host, moon, sun, because="'tunnel'")
+
+
+@needs_esp
+def test_delete_child_turns_red_when_an_sa_stays(lab: Lab, moon: Peer, sun: Peer) -> None:
+    def leave_one(net: Net) -> None:
+        net.sun.ip_xfrm(STRAY_SA.format("192.168.0.1", "192.168.0.2"))
+
+    lab.disturb = leave_one
+    turns_red(lab, delete_child, moon, sun, because="assert 1 == 0")
+
+
+def test_delete_ike_turns_red_when_a_packet_crosses_in_clear(
+    lab: Lab, moon: Peer, sun: Peer
+) -> None:
+    lab.disturb = in_clear
+    turns_red(lab, delete_ike, moon, sun, because="clear: 1 frames on wan are in clear")
+
+
+def test_ike_mismatch_turns_red_when_the_proposals_match(lab: Lab, moon: Peer, sun: Peer) -> None:
+    lab.rewrite = with_side(ike={"proposals": ("aes128-sha256-x25519",)})
+    turns_red(lab, ike_mismatch, moon, sun, because="came up, though")
+
+
+def test_child_mismatch_turns_red_when_the_proposals_match(lab: Lab, moon: Peer, sun: Peer) -> None:
+    lab.rewrite = with_side(child={"proposals": ("aes128-sha256",)})
+    turns_red(lab, child_mismatch, moon, sun, because="came up, though")
+
+
+def test_auth_failure_turns_red_when_both_know_the_secret(lab: Lab, moon: Peer, sun: Peer) -> None:
+    def same_secret(node: str, configuration: Configuration) -> Configuration:
+        assert configuration.side is not None
+        side = replace(configuration.side, authentication=PreSharedKey("one secret for both"))
+        return replace(configuration, side=side)
+
+    lab.rewrite = same_secret
+    turns_red(lab, auth_failure, moon, sun, because="came up, though")
+
+
+def test_dpd_turns_red_when_the_peer_is_alive(
+    lab: Lab, moon: Peer, sun: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cut_nothing(wire: CarriedWire) -> None:
+        """Leave the wire whole."""
+
+    monkeypatch.setattr(CarriedWire, "cut", cut_nothing)
+    turns_red(lab, dpd_dead_peer, moon, sun, because="moon: end of IKE SA .* did not come")
