@@ -284,7 +284,8 @@ def _escaped(path: Path) -> str:
 
 _VIRTUAL = [
     # The time stands still while the host works, and jumps to the next timer when all is idle.
-    *("-accel", "tcg", "-icount", "shift=0,sleep=off"),
+    # QEMU would else hand the guest's kernel a random seed at each boot.
+    *("-accel", "tcg", "-icount", "shift=0,sleep=off", "-seed", "1"),
     *("-rtc", "base=2026-01-01T00:00:00,clock=vm", "-cpu", "max,-rdrand,-rdseed,-la57"),
 ]
 _ACCELERATORS: dict[Accelerator, list[str]] = {
