@@ -36,7 +36,20 @@ def test_every_plain_cipher_has_a_published_vector():
         # RFC 2144 appendix B.1: 80 and 40 bits.
         ("CAST_80", "01234567123456782345", "0123456789abcdef", "eb6a711a2c02271b"),
         ("CAST_40", "0123456712", "0123456789abcdef", "7ac816d16e9b302e"),
-        # The classic DES example, and RFC 2144's key sizes of the same text.
+        # Eric Young's variable-length key set for Blowfish: 160 and 192 bits.
+        (
+            "BLOWFISH_160",
+            "f0e1d2c3b4a5968778695a4b3c2d1e0f00112233",
+            "fedcba9876543210",
+            "10851c0e3858da9f",
+        ),
+        (
+            "BLOWFISH_192",
+            "f0e1d2c3b4a5968778695a4b3c2d1e0f0011223344556677",
+            "fedcba9876543210",
+            "05044b62fa52d080",
+        ),
+        # The classic DES example.
         ("DES", "133457799bbcdff1", "0123456789abcdef", "85e813540f0ab405"),
     ],
 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Key exchange methods, against published vectors, and what they must refuse."""
+"""Key exchange methods, against known values (vectors/ says whose), and what they refuse."""
 
 import contextlib
 
@@ -37,7 +37,7 @@ def stream(seed: int):
 
 
 @pytest.mark.parametrize(("title", "v"), VECTORS, ids=[t for t, _ in VECTORS])
-def test_shares_and_secrets_are_the_published_ones(title, v):
+def test_shares_and_secrets_are_the_known_ones(title, v):
     group = key_exchange(v["group"])
     one, other = share(group, v["secret_i"]), share(group, v["secret_r"])
     assert one.public == v["public_i"]
@@ -167,7 +167,7 @@ def test_both_ends_agree_and_the_same_randomness_gives_the_same_values(group: Ke
 
 
 @pytest.mark.parametrize(("title", "v"), KEM, ids=[t for t, _ in KEM])
-def test_ml_kem_keys_ciphertexts_and_secrets_are_the_published_ones(title, v):
+def test_ml_kem_keys_ciphertexts_and_secrets_are_the_known_ones(title, v):
     group = key_exchange(v["algorithm"])
     own = share(group, v["seed"])
     assert own.public == v["public"]

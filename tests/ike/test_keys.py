@@ -26,8 +26,8 @@ from harness.ike.prfs import prf_plus
 from harness.ike.transforms import encryption, integrity, prf
 from tests.ike.vectors import load, vectors
 
-NIST = vectors("ikev2_kdf")
-SEEDS = [(t, v) for t, v in NIST if v["kind"] == "skeyseed"]
+KDF = vectors("ikev2_kdf")
+SEEDS = [(t, v) for t, v in KDF if v["kind"] == "skeyseed"]
 RECORDED: dict[str, list[list[str]]] = load("strongswan")["ikev2"]
 
 ALGORITHMS = {
@@ -59,7 +59,7 @@ def sk(name: str, which: str) -> list[bytes]:
 
 
 @pytest.mark.parametrize(("title", "v"), SEEDS, ids=[t for t, _ in SEEDS])
-def test_skeyseed_is_that_of_nist(title, v):
+def test_skeyseed_is_that_of_strongswans_vectors(title, v):
     half = len(v["nonces"]) // 2
     nonces = v["nonces"][:half], v["nonces"][half:]
     assert skeyseed(prf(v["algorithm"]), *nonces, v["shared"]) == v["out"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Sealing and opening, against published AEAD vectors and packets recorded from strongSwan."""
+"""Sealing and opening, against known AEAD vectors and packets recorded from strongSwan."""
 
 import subprocess
 
@@ -29,17 +29,18 @@ def example(record: Encryption) -> Protection:
 
 
 @pytest.mark.parametrize(("title", "v"), VECTORS, ids=[t for t, _ in VECTORS])
-def test_aeads_give_the_published_ciphertext_and_back(title, v):
+def test_aeads_give_the_known_ciphertext_and_back(title, v):
     ready = protection(aead(v["algorithm"], v["key"]), v["key"])
     body = v["iv"] + v["cipher"]
     assert ready.seal(v["aad"], v["iv"], v["plain"]) == body
     assert ready.open(v["aad"], body) == v["plain"]
 
 
-def test_every_aead_has_a_published_vector():
+def test_every_aead_has_a_vector():
     seen = {aead(v["algorithm"], v["key"]).name for _, v in VECTORS}
     missing = {e.name for e in ENCRYPTIONS if e.combined} - seen
-    # GMAC is checked below.
+    # GMAC is checked below. AES_CCM_12 with 128 and 192 bits has strongSwan's own vectors only:
+    # nobody published one with a nonce of 11 bytes (see vectors/aeads.json).
     assert missing == {f"NULL_AUTH_AES_GMAC_{bits}" for bits in (128, 192, 256)}
 
 
