@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 from harness.capture.recording import Recording
-from harness.network.carrier import carrier
 from harness.network.interfaces import Links, links, sysctls
 from harness.network.namespaces import NetworkError, Node, Spawner
 from harness.network.nat import Napt
 from harness.network.ping import Pings, ping
+from harness.network.readiness import carrier, reachable
 from harness.network.topology import NodeSpec, Role, Topology, Wire
 from harness.network.traffic import PORT, Flow, Place, flow
 from harness.network.wires import CarriedWire, PlainLink, open_tap
@@ -153,9 +153,9 @@ class Network:
                 for end in wire.ends:
                     await routing[end.node].set_up(end, wire)
             for wire in self.topology.wires:
-                if not wire.carried:
-                    for end in wire.ends:
-                        await carrier(self.nodes[end.node], end.name)
+                for end in wire.ends:
+                    await carrier(self.nodes[end.node], end.name)
+                    await reachable(self.nodes[end.node], end)
             for spec in self.topology.nodes:
                 for route in spec.routes:
                     await routing[spec.name].add_route(route)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.capture.recording import Frame, Frames, WireRecord
-from harness.network.carrier import carrier
 from harness.network.faults import Decision, Fault, Matches, Rule
 from harness.network.namespaces import NetworkError, Node
+from harness.network.readiness import carrier
 
 TUNSETIFF = 0x400454CA
 TUNSETPERSIST = 0x400454CB
