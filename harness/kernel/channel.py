@@ -54,23 +54,25 @@ class Channel:
         """Close the socket."""
         self._socket.close()
 
-    async def ask(self, request: bytes, doing: str, *, dump: bool = False) -> list[Message]:
+    async def ask(
+        self, request: bytes, doing: str, *, dump: bool = False, flags: int = 0
+    ) -> list[Message]:
         """Send a message and return the answers to it, without the acknowledgement.
 
-        Flags and sequence number in the header of `request` are filled in here. Raises XfrmError,
-        in whose text `doing` says what was asked.
+        Flags and sequence number in the header of `request` are filled in here, `flags` are further
+        ones. Raises XfrmError, in whose text `doing` says what was asked.
         """
+        flags |= RequestFlag.REQUEST | (RequestFlag.DUMP if dump else RequestFlag.ACK)
         async with self._turn:
             while True:
-                answers = await self._conversation(request, doing, dump)
+                answers = await self._conversation(request, flags, doing)
                 # The database changed between two parts of a dump: only another one is consistent.
                 if not any(answer.flags & RequestFlag.DUMP_INTERRUPTED for answer in answers):
                     return answers
 
-    async def _conversation(self, request: bytes, doing: str, dump: bool) -> list[Message]:
+    async def _conversation(self, request: bytes, flags: int, doing: str) -> list[Message]:
         sequence = next(self._sequence)
-        kind = RequestFlag.DUMP if dump else RequestFlag.ACK
-        self._send(request, RequestFlag.REQUEST | kind, sequence, doing)
+        self._send(request, flags, sequence, doing)
         answers: list[Message] = []
         ended = False
         try:
