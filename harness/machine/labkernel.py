@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,7 +65,9 @@ class LabKernel:
         began = time.monotonic()
         # Keeps the snapshot from being pruned while it is in use.
         for path in (self.snapshot.ram.parent, dict(self.snapshot.vm.layers)["project"].parent):
-            os.utime(path)
+            # A layer of a shared cache is not this user's to mark, nor to prune.
+            with suppress(OSError):
+                os.utime(path)
         with self.cache.run_folder() as folder:
             files = Files(
                 ram=self.snapshot.ram,
