@@ -56,13 +56,11 @@ class Links:
         index = self._index(interface.name)
         with self._explained(f"interface {interface.name!r}"):
             await self._routing.link(
-                "set",
-                index=index,
-                address=interface.mac,
-                mtu=wire.mtu,
-                txqlen=QUEUE,
-                state="up",
+                "set", index=index, address=interface.mac, mtu=wire.mtu, txqlen=QUEUE
             )
+            # On its own: in one request the kernel would change the queue of an interface that
+            # is up already, and lose what is sent at that moment.
+            await self._routing.link("set", index=index, state="up")
             for address in interface.addresses:
                 await self._routing.addr(
                     "add",

@@ -167,12 +167,15 @@ def test_a_cut_wire_is_seen_while_it_lasts(lab: Lab) -> None:
             async with network.traffic("left", "right", every=0.005) as flow:
                 await flow.crossed(5)
                 await wire.cut()
-                with pytest.raises(TrafficStopped, match="0 datagrams crossed there and 0 back"):
-                    await flow.crossed(deadline=0.1)
+                # What had crossed before the cut may still be counted.
+                with pytest.raises(
+                    TrafficStopped, match=r"crossed there and \d+ back within 0\.1 s"
+                ):
+                    await flow.crossed(1000, deadline=0.1)
                 await wire.restore()
                 await flow.crossed(5)
-            assert flow.lost >= 20
-            assert 0.1 <= flow.longest_gap < 1
+            assert flow.lost >= 10
+            assert flow.longest_gap >= 0.08
 
     lab.run(body)
 
