@@ -30,7 +30,7 @@ class Capabilities:
     reasons: Mapping[str, str | None]
 
     def missing(self, name: str) -> str | None:
-        """Why a capability is missing, None when it is there; ValueError when none has that name."""
+        """Why a capability is missing, None when it is there; ValueError for an unknown one."""
         if name not in self.reasons:
             raise ValueError(f"there is no capability {name!r}, only {', '.join(self.reasons)}")
         return self.reasons[name]

@@ -45,6 +45,9 @@ class Acquire:
     templates: tuple[Template, ...]
     sequence: int
 
+    def __str__(self) -> str:
+        return f"ACQUIRE for {self.protocol} from {self.source} to {self.destination}"
+
 
 @dataclass(frozen=True, slots=True)
 class Expire:
@@ -56,6 +59,9 @@ class Expire:
     hard: bool
     sa: SecurityAssociation
 
+    def __str__(self) -> str:
+        return f"{'hard' if self.hard else 'soft'} EXPIRE of {self.sa}"
+
 
 @dataclass(frozen=True, slots=True)
 class SaAdded:
@@ -63,12 +69,18 @@ class SaAdded:
 
     sa: SecurityAssociation
 
+    def __str__(self) -> str:
+        return f"{self.sa} added"
+
 
 @dataclass(frozen=True, slots=True)
 class SaUpdated:
     """An SA was replaced in place, as when the keys for a reserved SPI arrive."""
 
     sa: SecurityAssociation
+
+    def __str__(self) -> str:
+        return f"{self.sa} updated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +97,18 @@ class SaDeleted:
         """What identified it in the SAD."""
         return self.sa.id
 
+    def __str__(self) -> str:
+        return f"{self.sa} deleted"
+
 
 @dataclass(frozen=True, slots=True)
 class SaFlushed:
     """All SAs of a protocol were removed at once; `protocol` is None for all protocols."""
 
     protocol: str | None
+
+    def __str__(self) -> str:
+        return f"{self.protocol or 'all'} SAs flushed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +117,18 @@ class PolicyAdded:
 
     policy: Policy
 
+    def __str__(self) -> str:
+        return f"{self.policy} added"
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyUpdated:
     """A policy was installed or replaced by an update."""
 
     policy: Policy
+
+    def __str__(self) -> str:
+        return f"{self.policy} updated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +137,18 @@ class PolicyDeleted:
 
     policy: Policy
 
+    def __str__(self) -> str:
+        return f"{self.policy} deleted"
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyFlushed:
     """All policies of a type, "main" or "sub", were removed at once."""
 
     type: str
+
+    def __str__(self) -> str:
+        return f"{self.type} policies flushed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +157,9 @@ class PolicyExpired:
 
     hard: bool
     policy: Policy
+
+    def __str__(self) -> str:
+        return f"{'hard' if self.hard else 'soft'} EXPIRE of {self.policy}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +173,9 @@ class MappingChanged:
     old_port: int
     new_port: int
 
+    def __str__(self) -> str:
+        return f"{self.sa} now comes from {self.new_source} port {self.new_port}"
+
 
 @dataclass(frozen=True, slots=True)
 class EventsLost:
@@ -150,6 +186,9 @@ class EventsLost:
     """
 
     reason: str
+
+    def __str__(self) -> str:
+        return f"events are missing: {self.reason}"
 
 
 Event = (

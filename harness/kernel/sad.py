@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -76,15 +78,20 @@ class Sad:
         and ports are not compared: behind a NAT each end knows the other by another address.
         """
         differences: list[str] = []
-        left = list(other.established)
+        left: dict[tuple[int, str], list[SecurityAssociation]] = defaultdict(list)
+        for sa in other.established:
+            left[sa.spi, sa.protocol].append(sa)
         for sa in self.established:
-            twin = _twin(sa, left)
-            if twin is None:
+            twins = left[sa.spi, sa.protocol]
+            if not twins:
                 differences.append(f"only the first has {sa}")
                 continue
-            left.remove(twin)
+            # One SPI may be in use to several destinations where SPIs are chosen by hand.
+            twin = next((other for other in twins if other.destination == sa.destination), twins[0])
+            twins.remove(twin)
             differences += (f"{sa} {how}" for how in _differences(sa, twin, translated))
-        return differences + [f"only the second has {sa}" for sa in left]
+        rest = Sad(itertools.chain.from_iterable(left.values()))
+        return differences + [f"only the second has {sa}" for sa in rest]
 
     def as_json(self) -> list[dict[str, Any]]:
         """The SAs as plain values in the stable order, keys in hexadecimal."""
@@ -95,13 +102,6 @@ def _order(sa: SecurityAssociation) -> tuple[object, ...]:
     mark = (sa.mark.value, sa.mark.mask) if sa.mark else (0, 0)
     addresses = sa.destination.version, int(sa.destination), int(sa.source)
     return sa.protocol, *addresses[:2], sa.spi, addresses[2], mark, sa.reqid
-
-
-def _twin(sa: SecurityAssociation, others: list[SecurityAssociation]) -> SecurityAssociation | None:
-    """The other end of an SA: by SPI and protocol, and by destination where that is ambiguous."""
-    same_spi = [other for other in others if (other.spi, other.protocol) == (sa.spi, sa.protocol)]
-    same_destination = [other for other in same_spi if other.destination == sa.destination]
-    return next(iter(same_destination or same_spi), None)
 
 
 def _differences(
