@@ -29,7 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add_to(commands)
-    options = parser.parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # What follows -- is pytest's, whatever it looks like.
+    own = given[: given.index("--")] if "--" in given else given
+    options = parser.parse_args(own)
+    options.for_pytest = given[len(own) + 1 :]
     try:
         status: int = options.command(options)
     except MachineError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.capture.pcapng import read
-from harness.cli.run import HERE, run_pytest
+from harness.cli.run import COMMON, HERE, ROOTED, evidence_in, run_pytest
 
 CAPTURE = "capture.pcapng"
 
@@ -39,15 +39,13 @@ def command(options: argparse.Namespace) -> int:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return _usage(f"{path}: this is not what a run writes ({error}); run the scenario anew")
     out = (options.out or options.folder / "replay").absolute()
-    status = run_pytest([*arguments, f"--out={out}", f"--junitxml={out / 'junit.xml'}"])
+    status = run_pytest([*arguments, *evidence_in(out)])
     _compare(options.folder / CAPTURE, sorted(out.glob(f"*/{CAPTURE}")), record["kernel"])
     return status
 
 
 def _arguments(record: dict[str, Any]) -> list[str]:
-    arguments = ["-p", "harness.plugin", "-p", "no:cacheprovider", "--no-header", "--tb=short"]
-    arguments += ["--rootdir", str(HERE), "-c", str(HERE / "pyproject.toml")]
-    arguments += ["-q", "--no-summary"]
+    arguments = [*COMMON, *ROOTED]
     arguments += [f"--{role}={peer}" for role, peer in record["peers"].items()]
     for name in ("kernel", "clock"):
         arguments.append(f"--{name}={record[name]}")

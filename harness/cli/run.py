@@ -14,6 +14,14 @@ STATUS = {0: 0, 1: 1, 2: 130, 3: 3, 4: 2, 5: 2}
 """Exit statuses by pytest's: a usage error and an empty selection are both the caller's."""
 
 
+COMMON = (
+    *("-p", "harness.plugin", "-p", "no:cacheprovider", "-q", "--no-header", "--tb=short"),
+    # The command itself has imported the plugin before pytest could.
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
+)
+ROOTED = ("--rootdir", str(HERE), "-c", str(HERE / "pyproject.toml"))
+
+
 def add_to(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
@@ -56,14 +64,18 @@ def run_pytest(arguments: Sequence[str]) -> int:
     return STATUS.get(int(pytest.main(list(arguments))), 3)
 
 
+def evidence_in(out: Path) -> list[str]:
+    """The arguments that send results and evidence into a folder."""
+    return [f"--out={out}", f"--junitxml={out / 'junit.xml'}"]
+
+
 def pytest_arguments(options: argparse.Namespace) -> list[str]:
     """The command line of pytest for the options of this one."""
     out = options.out.absolute()
     own = options.folder.absolute().is_relative_to(HERE)
-    arguments = ["-p", "harness.plugin", "-p", "no:cacheprovider", "--no-header", "--tb=short"]
+    arguments = [*COMMON, *evidence_in(out)]
     if own:
-        arguments += ["--rootdir", str(HERE), "-c", str(HERE / "pyproject.toml")]
-    arguments += ["-q", "--no-summary", f"--out={out}", f"--junitxml={out / 'junit.xml'}"]
+        arguments += ROOTED
     for name in ("moon", "sun", "kernel", "clock", "data_plane", "seed"):
         value = getattr(options, name)
         if value is not None:
@@ -73,4 +85,4 @@ def pytest_arguments(options: argparse.Namespace) -> list[str]:
     jobs = options.jobs or (1 if len(options.scenarios) == 1 else os.cpu_count() or 1)
     if jobs > 1:
         arguments += ["-n", str(jobs)]
-    return [*arguments, str(options.folder.absolute())]
+    return [*arguments, *options.for_pytest, str(options.folder.absolute())]

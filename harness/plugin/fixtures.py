@@ -16,7 +16,8 @@ from harness.machine.spec import load_specs
 from harness.network.namespaces import Spawner
 from harness.peers.contract import Peer
 from harness.peers.registry import find_peer
-from harness.plugin.options import CHECKED, IMAGES, PEERS
+from harness.plugin.options import IMAGES, PEERS, options_of
+from harness.plugin.progress import shown
 from harness.plugin.runs import run_folder
 from harness.plugin.selection import data_plane
 
@@ -45,7 +46,7 @@ def lab(request: pytest.FixtureRequest, background: Background, spawner: Spawner
     config = request.config
     folder = run_folder(request.node)
     folder.mkdir(parents=True, exist_ok=True)
-    roots = _in_guest if config.stash[CHECKED].inside else _on_host()
+    roots = _in_guest if options_of(config).inside else _on_host(config)
     running = Lab(folder, background, spawner, roots, data_plane(config))
     request.node.stash[LAB] = running
     try:
@@ -71,10 +72,10 @@ def _in_guest(image: str) -> Path:
     return IMAGES_IN_GUEST / image
 
 
-def _on_host() -> Roots:
+def _on_host(config: pytest.Config) -> Roots:
     def root(image: str) -> Path:
         specs = load_specs(IMAGES, "peer")
-        built = obtain_image(locate(), specs[image])
+        built = obtain_image(locate(), specs[image], shown(config))
         assert built.root is not None, "root builds images with their directories"
         return built.root
 

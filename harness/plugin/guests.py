@@ -7,9 +7,9 @@ import pytest
 
 from harness.machine.cache import locate
 from harness.machine.labkernel import LabKernel, Settings, open_lab_kernel
-from harness.machine.progress import State
 from harness.machine.project import OWN_PATHS, ProjectTree
 from harness.plugin.options import HERE
+from harness.plugin.progress import shown
 from harness.plugin.selection import Plan
 
 OPENED = pytest.StashKey[dict[tuple[str, str], LabKernel]]()
@@ -21,7 +21,7 @@ def lab_kernel(config: pytest.Config, where: Plan) -> LabKernel:
     opened = config.stash.setdefault(OPENED, {})
     key = (where.kernel, where.clock)
     if key not in opened:
-        opened[key] = open_lab_kernel(_settings(config, where), locate(), _Shown(config))
+        opened[key] = open_lab_kernel(_settings(config, where), locate(), shown(config))
     return opened[key]
 
 
@@ -44,17 +44,3 @@ def _paths(config: pytest.Config) -> tuple[str, ...]:
         for argument in config.args
     }
     return tuple(sorted(str(path.relative_to(config.rootpath)) for path in paths))
-
-
-class _Shown:
-    """Progress of what takes long, on the terminal that the user looks at."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._reporter = config.pluginmanager.get_plugin("terminalreporter")
-
-    def __call__(self, step: str, state: State, seconds: float) -> None:
-        """Show the begin and the end of a step."""
-        if self._reporter is not None:
-            took = f" ({seconds:.1f} s)" if state in ("done", "failed") else ""
-            self._reporter.ensure_newline()
-            self._reporter.write_line(f"  {step}: {state}{took}")

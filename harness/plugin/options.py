@@ -97,6 +97,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )  # fmt: skip
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options once, before anything is collected."""
     config.addinivalue_line("markers", "scenario(facts): a scenario of the catalogue")
@@ -112,6 +113,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[CHECKED] = options
     if options.inside is None and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Results(options.out), "ikelab-results")
+
+
+def options_of(config: pytest.Config) -> Options:
+    """The options of a session; inside a guest those of its job, which comes after the start."""
+    inside = getattr(config.option, "ikelab_inside", None)
+    return config.stash[CHECKED] if inside is None else check(config)
 
 
 def check(config: pytest.Config) -> Options:

@@ -11,7 +11,7 @@ import pytest
 from harness.machine.errors import Lost, MachineError
 from harness.machine.job import Job, Result, from_wire
 from harness.plugin.guests import lab_kernel
-from harness.plugin.options import CHECKED
+from harness.plugin.options import options_of
 from harness.plugin.runs import peers_of, plan_of, run_folder, write_replay
 from harness.plugin.selection import Plan, concerns_lab
 from harness.plugin.verdicts import PROPERTY, note_on
@@ -23,7 +23,7 @@ DEADLINE = 600.0
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     """Send an item to the kernel that it needs; None leaves it to pytest."""
-    if not concerns_lab(item) or item.config.stash[CHECKED].inside is not None:
+    if not concerns_lab(item) or options_of(item.config).inside is not None:
         return None
     where = plan_of(item)
     if where.kernel == "host" and not where.missing:
@@ -58,7 +58,7 @@ def _job(item: pytest.Item, where: Plan) -> Job:
     options["ikelab_both_ways"] = 0
     options["ikelab_clock"] = where.clock
     options["ikelab_seed"] = where.seed
-    options["ikelab_data_plane"] = item.config.stash[CHECKED].data_plane
+    options["ikelab_data_plane"] = options_of(item.config).data_plane
     return Job(item.nodeid, options, where.seed)
 
 

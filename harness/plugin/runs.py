@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.plugin.options import CHECKED
+from harness.plugin.options import options_of
 from harness.plugin.selection import Plan, plan, scenario_of
 
 PLAN = pytest.StashKey[Plan]()
@@ -44,7 +44,7 @@ def run_name(item: pytest.Item) -> str:
 
 def run_folder(item: pytest.Item) -> Path:
     """Where the evidence of an item goes; inside a guest there is only one run."""
-    options = item.config.stash[CHECKED]
+    options = options_of(item.config)
     return options.out if options.inside is not None else options.out / run_name(item)
 
 
@@ -60,7 +60,7 @@ def replay_record(item: pytest.Item) -> dict[str, Any]:
         "kernel": where.kernel,
         "clock": where.clock,
         "seed": where.seed,
-        "data_plane": item.config.stash[CHECKED].data_plane,
+        "data_plane": options_of(item.config).data_plane,
     }
 
 

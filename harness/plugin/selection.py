@@ -12,7 +12,7 @@ import pytest
 from harness.kernel.capabilities import Capabilities, probe
 from harness.machine.labkernel import DEFAULT_KERNEL
 from harness.peers.contract import DataPlane
-from harness.plugin.options import CHECKED, Options, may_run_on_host
+from harness.plugin.options import Options, may_run_on_host, options_of
 from harness.scenario import MARKER, Scenario
 
 CAPABILITIES = pytest.StashKey[Capabilities]()
@@ -32,7 +32,7 @@ class Plan:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a scenario that takes moon and sun once for each pair of peers."""
     if {"moon", "sun"} <= set(metafunc.fixturenames):
-        pairs = metafunc.config.stash[CHECKED].pairs
+        pairs = options_of(metafunc.config).pairs
         names = [f"{moon}-{sun}" for moon, sun in pairs]
         metafunc.parametrize(("moon", "sun"), pairs, indirect=True, ids=names)
 
@@ -90,7 +90,7 @@ def plan(item: pytest.Item) -> Plan:
 
     A seed or a virtual clock that was asked for means a lab kernel: the host has neither.
     """
-    options: Options = item.config.stash[CHECKED]
+    options: Options = options_of(item.config)
     seed = DEFAULT_SEED if options.seed is None else options.seed
     if options.inside is not None:
         return Plan(options.inside, "virtual" if options.clock == "auto" else options.clock, seed)
@@ -110,7 +110,7 @@ def plan(item: pytest.Item) -> Plan:
 
 def data_plane(config: pytest.Config) -> DataPlane:
     """Who does ESP here: the kernel if it can, unless something else was asked for."""
-    options = config.stash[CHECKED]
+    options = options_of(config)
     if options.data_plane != "auto":
         return options.data_plane
     if options.inside is not None:

@@ -11,7 +11,11 @@ from scenarios.agreements import NET_NET, with_certificates
 
 LIFE, REKEY = 10, 5
 KEPT = 2
-"""Seconds for which moon keeps the inbound half of a rekeyed SA, for packets still on their way."""
+"""Seconds for which the inbound half of a rekeyed SA is kept, for packets still on their way.
+
+The seed sets it on moon; sun gets it too, because its default is as long as the time between two
+rekeyings, and the SAs of both ends would never come to rest.
+"""
 REKEYS = 10
 
 SHORT_LIVED = NET_NET.with_child(on="moon", life=LIFE, rekey=REKEY).with_child(
@@ -72,10 +76,10 @@ def rekeys_without_loss(
         sun=sun,
         connection=connection,
         dialect=dialect,
-        options={"moon": {"charon.delete_rekeyed_delay": KEPT}},
+        options={node: {"charon.delete_rekeyed_delay": KEPT} for node in ("moon", "sun")},
     )
     first = net.moon.initiate("net-net")
-    with net.traffic("alice", "bob", every=0.05) as flow:
+    with net.traffic("alice", "bob", every=0.2) as flow:
         has_its_lifetimes(net, first)
         second = is_rekeyed_in_time(net, first)
         exchanges_are_those_of_a_rekeying(net)
@@ -87,8 +91,10 @@ def rekeys_without_loss(
 
 
 def has_its_lifetimes(net: Net, child: ChildSa) -> None:
-    inbound = net.moon.sad().by_spi(child.inbound)
-    outbound = net.moon.sad().by_spi(child.outbound)
+    inbound = net.moon.sad().find(spi=child.inbound)
+    outbound = net.moon.sad().find(spi=child.outbound)
+    assert inbound is not None
+    assert outbound is not None
     assert inbound.lifetimes.soft_seconds == REKEY
     assert inbound.lifetimes.hard_seconds == LIFE
     # The outbound half need not ask for a rekeying: the inbound one does.
