@@ -23,6 +23,8 @@ from harness.machine.errors import MachineError
 from harness.machine.progress import Progress, silent, timed
 
 RUNS = "runs"
+# The Python environment that ci/setup makes: the one that is running this, as a rule.
+ENVIRONMENT = "venv"
 # A snapshot is pruned only when nobody took it for this long: a process that has just
 # looked it up must still find it when it starts its guest.
 IDLE_BEFORE_PRUNE_S = 3600.0
@@ -156,6 +158,8 @@ class Cache:
             return 0
         with _sentences(self.root):
             for folder in sorted(path for path in self.root.iterdir() if path.is_dir()):
+                if folder.name == ENVIRONMENT:
+                    continue
                 if folder.name == RUNS:
                     sweep(folder)
                     continue

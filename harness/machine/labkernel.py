@@ -24,6 +24,8 @@ from harness.machine.wheels import obtain_site
 
 DEFAULT_KERNEL = "debian-6.1"
 MEMORY_MIB = 1024
+# By name only: the plugin is above this package, and is imported in the guest.
+PLUGIN = "harness.plugin"
 _HERE = Path(harness.__file__).parent.parent
 
 
@@ -45,6 +47,11 @@ class Settings:
     warm: tuple[str, ...] = ("scenarios",)
     images: Path = field(default=_HERE / "images")
     lock: Path = field(default=_HERE / "requirements-guest.lock")
+
+
+def own_settings(kernel: str = DEFAULT_KERNEL, clock: Clock = "virtual") -> Settings:
+    """Return the settings with which this project runs its own scenarios."""
+    return Settings(tree=ProjectTree(_HERE), kernel=kernel, clock=clock, plugins=(PLUGIN,))
 
 
 @dataclass(frozen=True)
