@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from harness.capture.frames import dissect
 from harness.capture.recording import Frame
+from harness.network.faults import Matches
 from harness.network.leaks import in_clear
 from harness.network.namespaces import NetworkError, Spawner
 from harness.network.network import Network
@@ -118,18 +119,20 @@ def test_a_flow_finds_exactly_what_was_done_to_it(lab: Lab) -> None:
             wan = network.wire("wan")
             async with network.traffic("alice", "bob", every=0.005, drain=0.2) as flow:
 
-                def numbered(number: int, mark: bytes = flow.there.marker) -> object:
+                def numbered(number: int, mark: bytes = flow.there.marker) -> Matches:
                     return lambda f: mark + number.to_bytes(8, "big") in f.data
 
                 # Rules are added before the second datagram is sent: the loop did not run since.
                 wan.on(numbered(3)).drop()
                 wan.on(numbered(4)).duplicate()
-                wan.on(numbered(6)).delay(0.012)
+                hold = wan.on(numbered(6)).hold()
                 # A byte of the filler, in a datagram without an UDP checksum.
                 wan.on(numbered(8)).replace(
                     lambda d: d[:40] + b"\0\0" + d[42:70] + bytes([d[70] ^ 1]) + d[71:]
                 )
                 wan.on(numbered(5, flow.back.marker)).drop()
+                await wan.frames.first(numbered(9), "a later one")
+                hold.release()
                 await flow.crossed(20)
             there, back = flow.reports
             assert there.lost == (3, 8)
