@@ -132,7 +132,8 @@ class XfrmSocket:
 
         `between` are the smallest and largest SPI; the kernel chooses, at random. `update_sa` with
         the same SPI and destination completes it. ENOENT when none is free. The reservation ends
-        by itself after `net.core.xfrm_acq_expires` seconds.
+        by itself after `net.core.xfrm_acq_expires` seconds. The kernel makes the larval SA
+        before it looks for an SPI: when none is free, one without SPI is left behind.
         """
         largest = LARGEST_CPI if protocol == "comp" else LARGEST_SPI
         smallest, largest = between or (SMALLEST_SPI, largest)
@@ -154,12 +155,15 @@ class XfrmSocket:
     # Policies.
 
     async def add_policy(self, policy: Policy) -> None:
-        """Install a policy; EEXIST for one of this selector, direction, mark and priority."""
+        """Install a policy; EEXIST where there is one of this selector, direction and mark.
+
+        Another priority makes no difference (Linux 5.10 and later).
+        """
         body, attributes = write_policy(policy)
         await self._ask(MessageType.NEWPOLICY, body, attributes, doing=f"adding {policy}")
 
     async def update_policy(self, policy: Policy) -> None:
-        """Install a policy, or replace the one of this selector, direction, mark and priority."""
+        """Install a policy, or replace the one of this selector, direction and mark."""
         body, attributes = write_policy(policy)
         await self._ask(MessageType.UPDPOLICY, body, attributes, doing=f"updating {policy}")
 
@@ -175,8 +179,9 @@ class XfrmSocket:
     ) -> None:
         """Remove one policy; ENOENT when there is none.
 
-        Without an index it is the first of exactly that selector and direction, whatever its
-        priority, as `ip xfrm policy delete` does. With an index the selector does not count.
+        Without an index it is the first of exactly that selector, direction, mark and interface id,
+        whatever its priority, as `ip xfrm policy delete` does. With an index the selector does not
+        count, though the mark and the interface id still do.
         """
         body = write_policy_id(selector, direction, index)
         attributes = which_policy(mark, if_id, type)
