@@ -43,6 +43,8 @@ class Channel:
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
         self._last_id = 0
+        # One sender at a time waits for room: the loop has one waiter for each descriptor.
+        self._sending = asyncio.Lock()
         self.closed: asyncio.Future[None] = self._loop.create_future()
         sock.setblocking(False)
         self._loop.add_reader(sock.fileno(), self._receive)
@@ -73,7 +75,8 @@ class Channel:
         number = self.next_id() if number is None else number
         future = self.expect(number)
         try:
-            await self._send(json.dumps({"id": number, **message}).encode(), fds)
+            async with self._sending:
+                await self._send(json.dumps({"id": number, **message}).encode(), fds)
             return await future
         finally:
             self._waiting.pop(number, None)
@@ -90,17 +93,19 @@ class Channel:
                 raise ChannelClosed(f"{self._name} has ended") from error
 
     async def _writable(self) -> None:
+        fd = self._sock.fileno()
         ready: asyncio.Future[None] = self._loop.create_future()
 
         def report() -> None:
             if not ready.done():
                 ready.set_result(None)
 
-        self._loop.add_writer(self._sock.fileno(), report)
+        self._loop.add_writer(fd, report)
         try:
-            await ready
+            await asyncio.wait((ready, self.closed), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._loop.remove_writer(self._sock.fileno())
+            if not self.closed.done():
+                self._loop.remove_writer(fd)
 
     def _receive(self) -> None:
         try:
@@ -134,8 +139,11 @@ class Channel:
             return
         self.closed.set_result(None)
         self._loop.remove_reader(self._sock.fileno())
+        self._loop.remove_writer(self._sock.fileno())
         with contextlib.suppress(OSError):
             self._sock.close()
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(ChannelClosed(f"{self._name} has ended"))
+                # Who asked may have gone, and then nobody looks at it: that is no mistake.
+                future.exception()

@@ -2,6 +2,7 @@
 """Files below a directory as a process would see them whose root that directory is."""
 
 import ctypes
+import errno
 import os
 import posixpath
 import struct
@@ -9,6 +10,7 @@ import struct
 SYS_OPENAT2 = 437
 RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_IN_ROOT = 0x10
+MOST_TRIES = 1000
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -26,11 +28,17 @@ def open_in_root(root: int, path: str, flags: int, mode: int = 0, *, parents: bo
         "QQQ", flags | os.O_CLOEXEC, creating, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
     )
     number, size = ctypes.c_long(SYS_OPENAT2), ctypes.c_size_t(len(how))
-    fd: int = libc.syscall(number, root, os.fsencode(path), how, size)
-    if fd < 0:
+    error = errno.EAGAIN
+    for _ in range(MOST_TRIES):
+        fd: int = libc.syscall(number, root, os.fsencode(path), how, size)
+        if fd >= 0:
+            return fd
         error = ctypes.get_errno()
-        raise OSError(error, os.strerror(error), path)
-    return fd
+        # The kernel asks to be asked again when something was mounted or renamed anywhere on the
+        # machine while it followed a "..".
+        if error != errno.EAGAIN:
+            break
+    raise OSError(error, os.strerror(error), path)
 
 
 def _make_directory(root: int, path: str) -> None:

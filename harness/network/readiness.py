@@ -6,6 +6,7 @@ is sent meanwhile is lost.
 """
 
 import asyncio
+import ctypes
 import fcntl
 import socket
 import struct
@@ -17,6 +18,7 @@ from harness.network.namespaces import NetworkError, Node
 from harness.network.topology import Interface
 
 SIOCGIFFLAGS = 0x8913
+SIOCETHTOOL, ETHTOOL_GLINK = 0x8946, 0xA
 IFF_RUNNING = 0x40
 IFA_F_TENTATIVE = 0x40
 RTMGRP_LINK, RTMGRP_IPV6_IFADDR = 0x1, 0x100
@@ -100,6 +102,10 @@ async def _until(
 
 
 def _runs(sock: socket.socket, name: str) -> bool:
+    # Since 6.8 this question makes the kernel do what it would otherwise put off for up to a
+    # second. What it answers is not the link as others see it, so the flags are looked at after.
+    value = ctypes.create_string_buffer(struct.pack("II", ETHTOOL_GLINK, 0))
+    fcntl.ioctl(sock, SIOCETHTOOL, struct.pack("16sQ16x", name.encode(), ctypes.addressof(value)))
     answer = fcntl.ioctl(sock, SIOCGIFFLAGS, struct.pack("16sH22x", name.encode(), 0))
     flags: int = struct.unpack_from("16xH", answer)[0]
     return bool(flags & IFF_RUNNING)
