@@ -28,11 +28,24 @@ def test_hitless_rekey_turns_red_when_the_old_sa_stays(
     turns_red(lab, manual.test_manual_rekey_hitless, because=r"\{1, 2\} == \{2\}")
 
 
-def test_new_reqid_turns_red_when_its_policy_is_not_used(
+def test_new_reqid_turns_red_when_the_policies_are_left_as_they_were(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def keep(net: Net, host: str, direction: str) -> None:
-        """Delete nothing: the old policies stay in force."""
+    def keep(net: Net, host: str, direction: str, *, reqid: int, priority: int) -> None:
+        """Change nothing: the old policies stay in force."""
 
-    monkeypatch.setattr(manual, "delete_policy", keep)
-    turns_red(lab, manual.test_manual_rekey_new_reqid, because=r"'out': \[0, 5\]")
+    monkeypatch.setattr(manual, "set_policy", keep)
+    turns_red(lab, manual.test_manual_rekey_new_reqid, because=r"'out': \[0\]")
+
+
+def test_new_reqid_turns_red_when_the_new_sas_have_the_old_reqid(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_policy = manual.set_policy
+
+    def with_old_reqid(net: Net, host: str, direction: str, *, reqid: int, priority: int) -> None:
+        set_policy(net, host, direction, reqid=1, priority=priority)
+
+    monkeypatch.setattr(manual, "set_policy", with_old_reqid)
+    because = "ESP 0x00000001 from host3, 25 times|ESP 0x00000002 from host1|template_mismatches"
+    turns_red(lab, manual.test_manual_rekey_new_reqid, because=because)
