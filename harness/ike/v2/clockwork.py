@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What happens in an IKE SA because time passes: repetitions, lifetimes, liveness."""
+
+from __future__ import annotations
+
+from harness.ike.v2.child_sa import ChildState
+from harness.ike.v2.create_child import CreateChild
+from harness.ike.v2.events import Reason, Retransmitted
+from harness.ike.v2.ike_sa import IkeSa, IkeState
+from harness.ike.v2.informational import DeleteChild, DeleteIke, LivenessTask
+from harness.ike.v2.rekey_ike import RekeyIke
+
+
+def next_deadline(sa: IkeSa) -> float | None:
+    """The instant at which `pass_time` has something to do, or None."""
+    instants = [at for at, _ in sa.delayed]
+    if sa.requests.pending is not None:
+        instants.append(sa.requests.pending.due)
+    if sa.expires_at is not None:
+        instants.append(sa.expires_at)
+    if sa.alive:
+        if sa.rekey_at is not None:
+            instants.append(sa.rekey_at)
+        if sa.connection.dpd_after is not None and sa.requests.pending is None:
+            instants.append(sa.heard + sa.connection.dpd_after)
+        for record in sa.children:
+            instants.extend(at for at in (record.rekey_at, record.expires_at) if at is not None)
+    return min(instants, default=None)
+
+
+def pass_time(sa: IkeSa, now: float) -> bool:
+    """Do what is due; False where the IKE SA must be forgotten."""
+    if sa.expires_at is not None and now >= sa.expires_at:
+        if sa.state is IkeState.CLOSED:
+            return False
+        if sa.state in (IkeState.HALF_OPEN, IkeState.CONNECTING):
+            sa.fail(Reason.TIMEOUT, now)
+            return False
+        sa.expires_at = None
+        sa.queue(DeleteIke(Reason.EXPIRED), now)
+    if sa.requests.due(now):
+        _repeat(sa, now)
+    for at, task in tuple(sa.delayed):
+        if now >= at:
+            sa.delayed.remove((at, task))
+            sa.queue(task, now)
+    if sa.alive:
+        _lifetimes(sa, now)
+    return True
+
+
+def _repeat(sa: IkeSa, now: float) -> None:
+    pending = sa.requests.pending
+    if pending is None:
+        return
+    if not sa.requests.repeat(now):
+        task = pending.task
+        sa.requests.withdraw()
+        sa.fail(Reason.TIMEOUT, now)
+        task.abandon(sa, Reason.TIMEOUT)
+        return
+    sa.emit(Retransmitted(sa.spi, pending.exchange, pending.message_id, pending.sent - 1))
+    sa.repeat_request()
+
+
+def _lifetimes(sa: IkeSa, now: float) -> None:
+    for record in sa.children:
+        if record.rekey_at is not None and now >= record.rekey_at:
+            record.rekey_at = None
+            sa.queue(CreateChild(record.config, record.sa.inbound_spi), now)
+        if record.expires_at is not None and now >= record.expires_at:
+            record.expires_at = None
+            reason = Reason.REKEYED if record.state is ChildState.REKEYED else Reason.EXPIRED
+            sa.queue(DeleteChild(record.sa.inbound_spi, reason), now)
+    if sa.rekey_at is not None and now >= sa.rekey_at:
+        sa.rekey_at = None
+        sa.queue(RekeyIke(), now)
+    silence = sa.connection.dpd_after
+    if silence is not None and sa.requests.pending is None and now >= sa.heard + silence:
+        sa.queue(LivenessTask(), now)

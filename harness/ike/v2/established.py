@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What being authenticated changes in an IKE SA, at either end."""
+
+from __future__ import annotations
+
+from harness.ike.v2.connection import Identity
+from harness.ike.v2.events import IkeSaEstablished, Reason
+from harness.ike.v2.ike_sa import IkeSa, IkeState
+
+
+def become_established(sa: IkeSa, now: float, rekeyed: bytes | None = None) -> None:
+    """Report the IKE SA and let its timers begin; `peer` must be known."""
+    if sa.peer is None:
+        raise ValueError("an IKE SA is established once its peer is known; set `peer` first")
+    sa.state = IkeState.ESTABLISHED
+    sa.handshake = None
+    sa.announced = True
+    sa.expires_at = None
+    if sa.connection.rekey_after is not None:
+        sa.rekey_at = now + sa.connection.rekey_after
+    sa.emit(
+        IkeSaEstablished(
+            sa.spi,
+            sa.connection.name,
+            sa.initiator,
+            sa.spi_i,
+            sa.spi_r,
+            sa.peer,
+            sa.path,
+            sa.nat,
+            rekeyed,
+        )
+    )
+
+
+def close_others(sa: IkeSa, peer: Identity, now: float) -> None:
+    """End every other IKE SA with that peer, which says that it has none (INITIAL_CONTACT, 2.4)."""
+    for other in sa.host.all_sas():
+        same = other.peer == peer and other.connection.local_id == sa.connection.local_id
+        if other is not sa and other.announced and same:
+            other.close(Reason.INITIAL_CONTACT, now)
