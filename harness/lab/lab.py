@@ -51,6 +51,7 @@ class Lab:
         self.folder = folder
         self.data_plane = data_plane
         self.excused: dict[OracleName, str] = {}
+        self.peers: dict[str, str] = {}
         self.rewrite: Callable[[str, Configuration], Configuration] = lambda node, as_asked: (
             as_asked
         )
@@ -80,6 +81,7 @@ class Lab:
         NetworkError, `PeerError` and what comes under them.
         """
         self.excused.update(without or {})
+        self.peers.update((node, peer.name) for node, peer in peers.items())
         net = self._background.run(
             self._up(topology, connection, dialect, native or {}, options or {}, peers)
         )

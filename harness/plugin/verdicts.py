@@ -27,7 +27,7 @@ def note_on(
     lab = item.stash.get(LAB, None)
     return {
         "scenario": facts.name if facts else None,
-        "peers": peers_of(item),
+        "peers": (lab.peers if lab else {}) or peers_of(item),
         "kernel": where.kernel,
         "clock": where.clock,
         "seed": where.seed,

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from harness.capture.recording import FrameNotSeen
 from harness.lab.lab import Lab
 from harness.lab.net import Net
 from harness.peers.contract import Configuration
@@ -32,7 +33,7 @@ def turns_red(lab: Lab, scenario: Callable[..., None], *peers: Any, because: str
         scenario(lab, *peers)
         lab.verify()
 
-    with pytest.raises(AssertionError, match=because):
+    with pytest.raises((AssertionError, FrameNotSeen), match=because):
         judged()
 
 
