@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Frames as a decryptor takes them, whether from a running lab or from anybody's capture file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.capture import pcap, pcapng
+from harness.capture.link_layers import ETHERNET, is_known
+from harness.capture.pcapng import Direction
+from harness.capture.recording import Frame
+
+_ENDS = re.compile(r"outbound (\S+) to (\S+), inbound back")
+
+
+class CapturedFrame(NamedTuple):
+    """A frame; a tuple, because there is one for each frame of a capture.
+
+    `number` counts from 1, as Wireshark does. `wire` is the interface's name. `sender` and
+    `receiver` are nodes, empty where the capture does not say. `time_ns` is from the epoch.
+    `comment` is what the wire did to the frame.
+    """
+
+    number: int
+    wire: str
+    sender: str
+    receiver: str
+    time_ns: int
+    data: bytes
+    link_type: int = ETHERNET
+    comment: str = ""
+
+
+class Captured(NamedTuple):
+    """The frames of a capture; `problems` has a sentence for each part that could not be read."""
+
+    frames: tuple[CapturedFrame, ...]
+    problems: tuple[str, ...]
+
+
+def of_recording(frames: Iterable[Frame]) -> tuple[CapturedFrame, ...]:
+    """The frames of a lab's recording; numbers are kept."""
+    return tuple(
+        CapturedFrame(
+            one.number, one.wire, one.sender, one.receiver, one.time_ns, one.data, 1, one.fault
+        )
+        for one in frames
+    )
+
+
+def load(path: Path) -> Captured:
+    """The frames in a pcapng or pcap file, as far as it can be read; raises OSError."""
+    return parse(path.read_bytes())
+
+
+def parse(data: bytes) -> Captured:
+    """The frames in the octets of a pcapng or pcap file; never raises."""
+    if not data:
+        return Captured((), ("the capture is empty",))
+    reader = pcap.parse if pcap.is_pcap(data) else pcapng.parse
+    capture = reader(data)
+    problems = [] if capture.problem is None else [capture.problem]
+    unknown = sorted({one.link_type for one in capture.interfaces if not is_known(one.link_type)})
+    if unknown:
+        numbers = ", ".join(str(one) for one in unknown)
+        problems.append(f"link type {numbers} is unknown: its frames are listed, but not read")
+    names = []
+    for index, interface in enumerate(capture.interfaces):
+        ends = _ENDS.fullmatch(interface.description)
+        name = interface.name or f"interface {index}"
+        names.append((name, ends.groups() if ends else ("", ""), interface.link_type))
+    frames = []
+    for number, packet in enumerate(capture.packets, 1):
+        name, (first, second), link_type = names[packet.interface]
+        if packet.direction is Direction.INBOUND:
+            first, second = second, first
+        elif packet.direction is Direction.UNKNOWN:
+            first = second = ""
+        frames.append(
+            CapturedFrame(
+                number,
+                name,
+                first,
+                second,
+                packet.time_ns,
+                packet.data,
+                link_type,
+                packet.comment,
+            )
+        )
+    return Captured(tuple(frames), tuple(problems))
