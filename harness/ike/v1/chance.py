@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Randomness as a parameter that says what it is for, so that a test can choose any of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+
+from harness.ike.key_exchange import Randomness
+
+
+class Purpose(StrEnum):
+    """What random octets are wanted for."""
+
+    COOKIE = "cookie"
+    CHILD_SPI = "child-spi"
+    NONCE = "nonce"
+    SECRET = "secret"
+    MESSAGE_ID = "message-id"
+    PADDING = "padding"
+    DPD_SEQUENCE = "dpd-sequence"
+    NAT_DISGUISE = "nat-disguise"
+
+
+Draw = Callable[[Purpose, int], bytes]
+"""Gives that many octets for that purpose."""
+
+
+def from_randomness(randomness: Randomness) -> Draw:
+    """A draw that takes everything from one source, such as `os.urandom`."""
+    return lambda purpose, size: randomness(size)
+
+
+def choosing(draw: Draw, purpose: Purpose, values: Iterable[bytes]) -> Draw:
+    """A draw that first gives these values for one purpose, in order and whatever their size."""
+    remaining = iter(tuple(values))
+
+    def chosen(wanted: Purpose, size: int) -> bytes:
+        if wanted is purpose:
+            for value in remaining:
+                return value
+        return draw(wanted, size)
+
+    return chosen
