@@ -21,8 +21,12 @@ class NotSeen(AssertionError):
 
 @dataclass(frozen=True)
 class Entry:
-    """An event, and when the harness took it: nanoseconds of the lab's clock."""
+    """An event, its place in the journal, and when the harness took it.
 
+    `time_ns` is in nanoseconds of the lab's clock.
+    """
+
+    position: int
     time_ns: int
     event: Any
 
@@ -37,7 +41,7 @@ class Journal:
 
     def record(self, event: Any) -> None:
         """Take an event; whoever waits for it goes on."""
-        self.entries.append(Entry(time.time_ns(), event))
+        self.entries.append(Entry(len(self.entries), time.time_ns(), event))
         self._changed.set()
         self._changed = asyncio.Event()
 

@@ -43,6 +43,8 @@ class Station:
         self.data_plane = data_plane
         self.journal = Journal(node.name)
         self._daemon: Daemon | None = None
+        # Where in the journal a CHILD_SA came up: what becomes of it stands behind that.
+        self._came_up: dict[int, int] = {}
         with node.entered():
             self._xfrm = XfrmSocket()
 
@@ -76,14 +78,20 @@ class Station:
             ChildUp, lambda up: up.child.name == child, f"CHILD_SA {child} up", within, since
         )
         up: ChildUp = entry.event
+        self._came_up[up.child.inbound] = entry.position
         return up.child
 
     async def rekeyed(self, old: ChildSa, within: float) -> ChildSa:
         """The CHILD_SA that replaced `old`."""
         entry = await self.journal.first(
-            ChildRekeyed, lambda event: _same(event.old, old), f"rekeying of {old}", within
+            ChildRekeyed,
+            lambda event: _same(event.old, old),
+            f"rekeying of {old}",
+            within,
+            self._came_up.get(old.inbound, 0),
         )
         rekeyed: ChildRekeyed = entry.event
+        self._came_up[rekeyed.new.inbound] = entry.position
         return rekeyed.new
 
     async def deleted(self, old: ChildSa, within: float) -> None:
@@ -97,6 +105,7 @@ class Station:
                 lambda gone, spi=spi: gone.sa.spi == spi,  # type: ignore[misc]
                 f"deletion of SA 0x{spi:08x}",
                 within,
+                self._came_up.get(old.inbound, 0),
             )
 
     async def ike_down(self, name: str, within: float) -> IkeSa:

@@ -27,7 +27,7 @@ def lab_kernel(config: pytest.Config, where: Plan) -> LabKernel:
 
 def _settings(config: pytest.Config, where: Plan) -> Settings:
     own = config.rootpath == HERE
-    paths = OWN_PATHS if own else _paths(config)
+    paths = tuple(dict.fromkeys((*(OWN_PATHS if own else ()), *_paths(config))))
     return Settings(
         tree=ProjectTree(config.rootpath, paths),
         kernel=where.kernel,
@@ -38,9 +38,10 @@ def _settings(config: pytest.Config, where: Plan) -> Settings:
 
 
 def _paths(config: pytest.Config) -> tuple[str, ...]:
-    """The arguments of the command line as paths below a rootdir of somebody's own."""
+    """The first folders below the rootdir of what the command line names; `.` for the rootdir."""
     paths = {
         (config.invocation_params.dir / argument.partition("::")[0]).resolve()
         for argument in config.args
     }
-    return tuple(sorted(str(path.relative_to(config.rootpath)) for path in paths))
+    relative = (path.relative_to(config.rootpath).parts for path in paths)
+    return tuple(sorted({parts[0] if parts else "." for parts in relative}))
