@@ -31,7 +31,7 @@ SHORT_LIVED = NET_NET.with_child(on="moon", life=LIFE, rekey=REKEY).with_child(
     needs=("esp",),
 )
 def test_net2net_rekey(lab: Lab, moon: Peer, sun: Peer) -> None:
-    rekeys_without_loss(lab, moon, sun, with_certificates(SHORT_LIVED), "vici")
+    rekeys_without_loss(lab, moon, sun, with_certificates(SHORT_LIVED), "vici", REKEYS)
 
 
 @scenario(
@@ -68,7 +68,7 @@ def test_net2net_rekey_from_swanctl_conf(lab: Lab, moon: Peer, sun: Peer) -> Non
 
 
 def rekeys_without_loss(
-    lab: Lab, moon: Peer, sun: Peer, connection: Connection, dialect: str
+    lab: Lab, moon: Peer, sun: Peer, connection: Connection, dialect: str, rekeys: int = 2
 ) -> None:
     net = lab.up(
         MOON_SUN,
@@ -85,7 +85,7 @@ def rekeys_without_loss(
         exchanges_are_those_of_a_rekeying(net)
         is_deleted_half_by_half(net, first)
         assert second.reqid == first.reqid
-        for _ in range(REKEYS - 1):
+        for _ in range(rekeys - 1):
             second = net.moon.await_rekeyed(second, within=REKEY + 2)
     assert flow.lost == 0
 

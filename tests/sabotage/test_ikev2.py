@@ -17,6 +17,7 @@ from scenarios.ikev2.test_mismatch import test_proposal_mismatch_child as child_
 from scenarios.ikev2.test_mismatch import test_proposal_mismatch_ike as ike_mismatch
 from scenarios.ikev2.test_net2net_rekey import test_net2net_rekey as net2net_rekey
 from scenarios.ikev2.test_net2net_rekey import test_net2net_rekey_psk as net2net_rekey_psk
+from scenarios.ikev2.test_rekey_fuzz import test_rekey_fuzz_100 as rekey_fuzz
 from scenarios.ikev2.test_transport import test_transport_host2host as transport_host2host
 from tests.sabotage.controls import (
     STRAY_SA,
@@ -42,7 +43,7 @@ def test_net2net_rekey_turns_red_when_the_switch_drops_a_packet(
     lab: Lab, moon: Peer, sun: Peer
 ) -> None:
     def drop_one(net: Net) -> None:
-        net.wire("wan").drop(is_esp, sender="moon", nth=150)
+        net.wire("wan").drop(is_esp, sender="moon", nth=40)
 
     lab.disturb = drop_one
     turns_red(lab, net2net_rekey_psk, moon, sun, because=r"assert 1 == 0[^$]*lost")
@@ -60,6 +61,12 @@ def test_net2net_rekey_turns_red_when_the_peers_reauthenticate_instead(
 ) -> None:
     lab.rewrite = with_side(ike={"reauth": 3, "rekey": 0, "overrun": 1})
     turns_red(lab, net2net_rekey_psk, moon, sun, because="soft EXPIRE|IKE_SA_INIT|rekeying of")
+
+
+@needs_esp
+def test_rekey_fuzz_turns_red_without_fuzz(lab: Lab, moon: Peer, sun: Peer) -> None:
+    lab.rewrite = with_side(child={"jitter": 0})
+    turns_red(lab, rekey_fuzz, moon, sun, because=r"assert \(40 - 40\) > ")
 
 
 @needs_esp

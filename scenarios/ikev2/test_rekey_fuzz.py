@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""When a CHILD_SA is rekeyed: lifetime - (margintime + random(0, margintime * rekeyfuzz))."""
+
+from harness.lab.lab import Lab
+from harness.network.topologies import MOON_SUN
+from harness.peers.contract import Peer
+from harness.scenario import scenario
+from scenarios.agreements import NET_NET
+
+LIFE, MARGIN = 60, 20
+REKEYS = 15
+
+
+@scenario(
+    "rekey-fuzz-0",
+    "Without fuzz every CHILD_SA is to be rekeyed at the same age.",
+    rfc="7296 2.8",
+    seed="001",
+    needs=("esp",),
+)
+def test_rekey_fuzz_0(lab: Lab, moon: Peer, sun: Peer) -> None:
+    assert set(rekey_times(lab, moon, sun, fuzz=0)) == {LIFE - MARGIN}
+
+
+@scenario(
+    "rekey-fuzz-50",
+    "With a fuzz of 50 % a CHILD_SA is rekeyed up to half a margin earlier.",
+    rfc="7296 2.8",
+    seed="001",
+    needs=("esp",),
+)
+def test_rekey_fuzz_50(lab: Lab, moon: Peer, sun: Peer) -> None:
+    are_spread_over(rekey_times(lab, moon, sun, fuzz=50), MARGIN // 2)
+
+
+@scenario(
+    "rekey-fuzz-100",
+    "With a fuzz of 100 % a CHILD_SA is rekeyed up to a margin earlier.",
+    rfc="7296 2.8",
+    seed="001",
+    needs=("esp",),
+)
+def test_rekey_fuzz_100(lab: Lab, moon: Peer, sun: Peer) -> None:
+    are_spread_over(rekey_times(lab, moon, sun, fuzz=100), MARGIN)
+
+
+def rekey_times(lab: Lab, moon: Peer, sun: Peer, *, fuzz: int) -> list[int]:
+    """The soft lifetimes, in seconds, that moon gave to one CHILD_SA after the other."""
+    connection = NET_NET.with_child(life=LIFE, rekey=LIFE - MARGIN, jitter=MARGIN * fuzz // 100)
+    soon = {"charon.delete_rekeyed_delay": 1}
+    net = lab.up(
+        MOON_SUN,
+        moon=moon,
+        sun=sun,
+        connection=connection,
+        dialect="ipsec.conf",
+        options={"moon": soon, "sun": soon},
+    )
+    child = net.moon.initiate("net-net")
+    times = []
+    for _ in range(REKEYS):
+        sa = net.moon.sad().find(spi=child.inbound)
+        assert sa is not None
+        times.append(sa.lifetimes.soft_seconds)
+        net.moon.rekey_child("net-net")
+        old, child = child, net.moon.await_rekeyed(child)
+        net.moon.await_deleted(old)
+    return times
+
+
+def are_spread_over(times: list[int], spread: int) -> None:
+    latest = LIFE - MARGIN
+    assert latest - spread <= min(times)
+    assert max(times) <= latest
+    # By chance alone fifteen times would not all lie in one third.
+    assert max(times) - min(times) > spread / 3
