@@ -13,6 +13,7 @@ from harness.ike.v2.connection import ChildConfig
 from harness.ike.v2.suites import Suite
 
 SPI_SIZE = 4
+MOST_EARLY_DELETES = 16
 FIRST_FREE_SPI = 256
 """SPIs below are reserved (RFC 4303 2.1)."""
 
@@ -78,6 +79,7 @@ class ChildTable:
     def __init__(self) -> None:
         self._by_inbound: dict[bytes, ChildRecord] = {}
         self._by_outbound: dict[bytes, ChildRecord] = {}
+        self._deleted_early: set[bytes] = set()
 
     def __len__(self) -> int:
         return len(self._by_inbound)
@@ -103,6 +105,20 @@ class ChildTable:
     def outbound(self, spi: bytes) -> ChildRecord | None:
         """The one that the peer receives on with that SPI, which is how it names it."""
         return self._by_outbound.get(spi)
+
+    def note_early_delete(self, outbound_spi: bytes) -> None:
+        """Remember that the peer closed an SA before its answer said that it made it.
+
+        The window lets one of our requests run, so that a few SPIs are all there can be.
+        """
+        if len(self._deleted_early) < MOST_EARLY_DELETES:
+            self._deleted_early.add(outbound_spi)
+
+    def deleted_early(self, outbound_spi: bytes) -> bool:
+        """Whether the peer closed it while our request ran; what was remembered is forgotten."""
+        found = outbound_spi in self._deleted_early
+        self._deleted_early.clear()
+        return found
 
     @property
     def spis(self) -> frozenset[bytes]:

@@ -86,6 +86,11 @@ class CreateChild:
             return
         child = make_child(sa, agreement, offer.nonce, nonce, shared)
         record = self._record
+        if sa.children.deleted_early(child.outbound_spi):
+            self._report(sa, Reason.DELETED_BY_PEER, None)
+            if record is not None:
+                sa.queue(DeleteChild(record.sa.inbound_spi, Reason.REKEYED), now)
+            return
         if record is None:
             install(sa, child, offer.config, now)
             return

@@ -14,7 +14,7 @@ from harness.ike.v2.ike_sa import IkeSa
 from harness.ike.v2.informational import answer_informational, deletes_ike_sa
 from harness.ike.v2.intermediate import answer_intermediate
 from harness.ike.v2.message import Arrival, Sent
-from harness.ike.v2.rekey_ike import closed_by_peer
+from harness.ike.v2.rekey_ike import closed_by_peer, confirmed_by_use
 
 
 def answer(sa: IkeSa, arrival: Arrival, now: float) -> Answer | None:
@@ -25,6 +25,7 @@ def answer(sa: IkeSa, arrival: Arrival, now: float) -> Answer | None:
         case ExchangeType.IKE_AUTH:
             found = answer_auth(sa, arrival, now)
         case ExchangeType.CREATE_CHILD_SA:
+            confirmed_by_use(sa, now)
             found = answer_create_child(sa, arrival, now)
         case ExchangeType.INFORMATIONAL:
             found = _informational(sa, arrival, now)
@@ -34,8 +35,11 @@ def answer(sa: IkeSa, arrival: Arrival, now: float) -> Answer | None:
 
 
 def _informational(sa: IkeSa, arrival: Arrival, now: float) -> Answer:
+    closing = deletes_ike_sa(arrival)
+    if not closing:
+        confirmed_by_use(sa, now)
     payloads = answer_informational(sa, arrival, now)
-    if not deletes_ike_sa(arrival):
+    if not closing:
         return Answer(payloads)
 
     def then(sent: Sent) -> None:

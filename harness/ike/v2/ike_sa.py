@@ -110,6 +110,7 @@ class IkeSa:
         self.tasks: deque[Task] = deque()
         self.delayed: list[tuple[float, Task]] = []
         self.collision: Collision | None = None
+        self.predecessor: bytes | None = None
         self.successor: bytes | None = None
         self.followups: dict[bytes, object] = {}
         self.announced = False

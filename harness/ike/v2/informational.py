@@ -189,6 +189,8 @@ def _close_child(sa: IkeSa, spi: bytes) -> tuple[bytes, ...]:
     """Forget a CHILD_SA that the peer closes; its inbound SPI unless both close it (1.4.1)."""
     record = sa.children.outbound(spi)
     if record is None:
+        if sa.busy_with is not None and sa.busy_with.exchange == ExchangeType.CREATE_CHILD_SA:
+            sa.children.note_early_delete(spi)
         return ()
     crossed = record.state is ChildState.CLOSING and _being_deleted(sa, record)
     reason = Reason.REKEYED if record.replacement is not None else Reason.DELETED_BY_PEER

@@ -78,8 +78,8 @@ class RekeyIke:
         collision = sa.collision
         other = None if collision is None else sa.host.ike_sa(collision.spi)
         own = Contender(offer.nonce, arrival.nonce or b"")
-        if sa.state is IkeState.CLOSED:
-            # The peer closed the old SA meanwhile: what this made is nobody's.
+        if sa.state is IkeState.CLOSED or sa.successor is not None:
+            # The peer's SA took over meanwhile: what this made is nobody's.
             new.queue(DeleteIke(Reason.REDUNDANT), now)
         elif collision is not None and other is not None and loses(own, collision.contender):
             take_over(sa, other, now)
@@ -112,7 +112,7 @@ class RekeyIke:
         )
 
     def _refused(self, sa: IkeSa, error: Notify, now: float) -> None:
-        if sa.state is IkeState.CLOSED:
+        if sa.state is IkeState.CLOSED or sa.successor is not None:
             return
         collision = sa.collision
         other = None if collision is None else sa.host.ike_sa(collision.spi)
@@ -195,6 +195,16 @@ def closed_by_peer(sa: IkeSa, now: float) -> None:
     sa.close(Reason.REKEYED if replaced else Reason.DELETED_BY_PEER, now)
 
 
+def confirmed_by_use(sa: IkeSa, now: float) -> None:
+    """Let the SA that the peer's rekey made take over, because the peer uses it already.
+
+    It does so only once it knows that this one stays, perhaps before our own rekey has its answer.
+    """
+    old = None if sa.predecessor is None else sa.host.ike_sa(sa.predecessor)
+    if old is not None and old.alive and sa.alive and not sa.announced:
+        take_over(old, sa, now)
+
+
 def take_over(old: IkeSa, new: IkeSa, now: float) -> None:
     """Let `new` have the CHILD_SAs of `old`, which then waits to be closed."""
     old.state = IkeState.REKEYED
@@ -246,6 +256,7 @@ def _successor(
         peer_spi=selection.peer_spi,
     )
     new.peer, new.nat, new.abilities = old.peer, old.nat, old.abilities
+    new.predecessor = old.spi
     new.state = IkeState.ESTABLISHED
     new.handshake = None
     seed = rekeyed_skeyseed(old.keys.prf, old.keys.keys.d, (shared,), *nonces)

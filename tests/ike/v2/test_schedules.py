@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whatever is lost, late, doubled or out of order: both ends agree once the line is good again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harness.ike.v2.connection import Retransmission, Settings
+from tests.ike.v2.pair import ESP_PFS, MOON_NET, NET, NET_MIRRORED, SUN_NET, End, Pair
+
+PATIENT = Settings(retransmission=Retransmission(first=1.0, factor=1.2, tries=14))
+COMMANDS = ("rekey_child", "rekey_ike", "create_child", "delete_child", "liveness")
+FAULTS = ("deliver", "deliver", "deliver", "lose", "double", "last", "time")
+
+steps = st.lists(
+    st.tuples(st.sampled_from(("moon", "sun")), st.sampled_from(COMMANDS))
+    | st.tuples(st.just("line"), st.sampled_from(FAULTS)),
+    min_size=3,
+    max_size=30,
+)
+
+
+def command(pair: Pair, end: End, what: str) -> None:
+    """Begin something, if the end has anything to do it with."""
+    alive = [sa for sa in end.endpoint.all_sas() if sa.alive and sa.announced]
+    if not alive:
+        return
+    sa = alive[0]
+    commands = end.endpoint.commands
+    children = [record.sa.inbound_spi for record in sa.children]
+    match what:
+        case "rekey_ike":
+            commands.rekey_ike(sa.spi, pair.now)
+        case "create_child":
+            commands.create_child(sa.spi, "net", pair.now)
+        case "liveness":
+            commands.check_liveness(sa.spi, pair.now)
+        case "rekey_child" if children:
+            commands.rekey_child(sa.spi, children[0], pair.now)
+        case "delete_child" if children:
+            commands.delete_child(sa.spi, children[-1], pair.now)
+
+
+def disturb(pair: Pair, how: str) -> None:
+    """What happens to a datagram that is under way, or to time."""
+    if how == "time":
+        pair.pass_deadline()
+    elif pair.collect():
+        match how:
+            case "deliver":
+                pair.deliver()
+            case "last":
+                pair.deliver(pair.queue[-1])
+            case "lose":
+                pair.queue.pop(0)
+            case "double":
+                letter = pair.queue[0]
+                pair.deliver(letter)
+                pair.deliver(letter)
+
+
+def play(pair: Pair, schedule: list[tuple[str, str]]) -> None:
+    for who, what in schedule:
+        if who == "line":
+            disturb(pair, what)
+        else:
+            command(pair, getattr(pair, who), what)
+    pair.rest()
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(steps, st.integers(0, 1_000_000), st.booleans())
+def test_both_ends_agree_after_any_schedule(
+    schedule: list[tuple[str, str]], seed: int, pfs: bool
+) -> None:
+    mine, yours = MOON_NET, SUN_NET
+    if pfs:
+        mine = replace(mine, children=(replace(NET, proposals=(ESP_PFS,)),))
+        yours = replace(yours, children=(replace(NET_MIRRORED, proposals=(ESP_PFS,)),))
+    pair = Pair((mine,), (yours,), seed=seed, settings=PATIENT).up()
+    play(pair, schedule)
+    pair.agree()
+    assert pair.moon.ike_sas()
