@@ -92,6 +92,10 @@ def _finish_root(kind: Kind, root: Path, folder: Path) -> dict[str, Any]:
 
 def _finish_kernel(root: Path, folder: Path) -> dict[str, Any]:
     modules = root / "lib/modules"
+    if not modules.exists() and (root / "usr/lib/modules").is_dir():
+        # Since Debian 13 packages name the merged place, which nothing has merged here.
+        (root / "lib").mkdir(exist_ok=True)
+        (root / "usr/lib/modules").rename(modules)
     releases = sorted(path.name for path in modules.iterdir()) if modules.is_dir() else []
     if not releases:
         raise MachineError("No kernel came out of these packages; name one with its modules.")
@@ -99,7 +103,7 @@ def _finish_kernel(root: Path, folder: Path) -> dict[str, Any]:
     for link in ("build", "source"):
         (modules / release / link).unlink(missing_ok=True)
     _depmod(root, release)
-    shutil.copy(root / "boot" / f"vmlinuz-{release}", folder / "vmlinuz")
+    shutil.copy(_boot_image(root, release), folder / "vmlinuz")
     busybox = next(
         path for path in (root / "bin/busybox", root / "usr/bin/busybox") if path.exists()
     )
@@ -117,6 +121,20 @@ def _finish_kernel(root: Path, folder: Path) -> dict[str, Any]:
         "vmlinuz": digest(folder / "vmlinuz"),
         "sha256": make_erofs(modules, folder / "image.erofs"),
     }
+
+
+def _boot_image(root: Path, release: str) -> Path:
+    places = (
+        root / "boot" / f"vmlinuz-{release}",
+        root / "lib/modules" / release / "vmlinuz",
+        root / "usr/lib/modules" / release / "vmlinuz",
+        root / "usr/lib/linux" / f"vmlinuz-{release}",
+    )
+    for path in places:
+        if path.is_file():
+            return path
+    found = sorted(str(path.relative_to(root)) for path in root.rglob("*vmlinu*"))
+    raise MachineError(f"The kernel {release} has no boot image where one is looked for: {found}.")
 
 
 def _depmod(root: Path, release: str) -> None:

@@ -15,7 +15,8 @@ from harness.machine.errors import MachineError
 Kind = Literal["peer", "guest", "kernel"]
 # Suite, and the parts of the archive beside the main one that have it.
 SUITES: Mapping[str, tuple[str, ...]] = {
-    "bullseye": ("security",),
+    # No longer looked after: the mirrors keep what was released, and little of what came later.
+    "bullseye": (),
     "bookworm": ("security",),
     "trixie": ("security",),
     "forky": (),

@@ -113,7 +113,8 @@ ITEMS = '''
             for path in pathlib.Path("/").glob(pattern[1:]):
                 if path.is_file():
                     texts.append(path.read_bytes().decode(errors="replace"))
-        with open("/dev/pmem5", "rb") as job:
+        setup = json.loads(pathlib.Path("/run/ikelab/guest.json").read_text())
+        with open(f"/dev/pmem{setup['layers'].index('job')}", "rb") as job:
             texts.append(job.read(65536).decode(errors="replace"))
         (out / "world").write_text("\\n".join(texts))
 
@@ -192,7 +193,6 @@ def open_small(cache: Cache, rootdir: Path, **changed: object) -> LabKernel:
     settings = Settings(
         tree=ProjectTree(rootdir, ("checks",)),
         warm=("checks",),
-        peers=("strongswan-bookworm",),
         **changed,  # type: ignore[arg-type]
     )
     return open_lab_kernel(settings, cache)
