@@ -11,9 +11,8 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from harness.network.namespaces import NetworkError, Node
 from harness.network.topology import Interface, Route, Wire
+from harness.network.wires import QUEUE
 
-# Frames that an end of a carried wire keeps while the harness is busy with something else.
-QUEUE = 10_000
 IFA_F_NODAD = 0x02
 
 _SYSCTLS = {

@@ -23,6 +23,8 @@ TUNSETCARRIER = 0x400454E2
 IFF_TAP, IFF_NO_PI = 0x0002, 0x1000
 # More than any Ethernet frame of a TAP device: a shorter read would cut it without a word.
 LARGEST_FRAME = 65536 + 18
+# Frames that an end keeps while the harness is busy with something else.
+QUEUE = 10_000
 # Frames that one end is read for before the other end and everything else have their turn.
 BATCH = 64
 # MLDv2 reports go to this group (RFC 3810 section 5.2.14).
@@ -99,6 +101,8 @@ class CarriedWire:
         self._lates = 0
         self._closed = False
         self._counted: int | None = None
+        self._backlog = [0, 0]
+        self._overflowed = False
         for end, tap in enumerate(taps):
             self._loop.add_reader(tap.fd, self._carry, end)
 
@@ -109,11 +113,20 @@ class CarriedWire:
 
     @property
     def dropped(self) -> int:
-        """How many frames the wire never saw, because the harness could not keep up."""
-        return self._counted if self._counted is not None else sum(t.dropped for t in self._taps)
+        """How many frames the wire never saw, because the harness could not keep up.
+
+        A kernel also counts what it drops while an interface has no link or is set down. So its
+        count is taken only when an end has had a full queue, as it has before it loses any.
+        """
+        if self._counted is not None:
+            return self._counted
+        return sum(tap.dropped for tap in self._taps) if self._overflowed else 0
 
     def count(self) -> None:
-        """Take the count of `dropped` for good, while the nodes are still there."""
+        """Carry what is left and take the count of `dropped` for good, before the nodes go."""
+        for end in range(len(self._taps)):
+            while self._carry(end):
+                pass
         self._counted = self.dropped
 
     def check(self) -> None:
@@ -193,12 +206,14 @@ class CarriedWire:
         for tap in self._taps:
             await carrier(tap.node, tap.name, present)
 
-    def _carry(self, end: int) -> None:
-        """Take what one end has sent, up to a batch, and hand it to the other."""
+    def _carry(self, end: int) -> bool:
+        """Take what one end has sent, up to a batch, and hand it over; is there more?"""
         fd = self._taps[end].fd
+        taken = 0
         try:
-            for _ in range(BATCH):
+            while taken < BATCH:
                 data = os.read(fd, LARGEST_FRAME)
+                taken += 1
                 if data[:6] == MLD_REPORTS:
                     self.snooped += 1
                     continue
@@ -211,6 +226,12 @@ class CarriedWire:
             pass
         finally:
             self._record.flush()
+        # How many there were without a pause: as many as fit in the queue, if it was ever full.
+        # Places that were read from are free again a few at a time, hence a batch less.
+        waited = self._backlog[end] + taken
+        self._overflowed = self._overflowed or waited >= QUEUE - BATCH
+        self._backlog[end] = waited if taken == BATCH else 0
+        return taken == BATCH
 
     def _pass(self, end: int, frame: Frame) -> None:
         self._record.add(end, frame)
