@@ -314,7 +314,7 @@ def esp_rows(secrets: Iterable[IpsecSecret]) -> Iterator[str]:
         elif one.unchecked_icv and not one.encryption.combined:
             auth = _ANY_ESP.format(one.unchecked_icv * 8)
         version = "IPv6" if ":" in one.destination + one.source else "IPv4"
-        cells = (
+        cells = [
             version,
             one.source,
             one.destination,
@@ -323,9 +323,10 @@ def esp_rows(secrets: Iterable[IpsecSecret]) -> Iterator[str]:
             _hex(one.encryption_key),
             auth,
             _hex(one.integrity_key),
-            "64-bit" if one.esn else "32-bit",
-            f"{one.high:08x}",
-        )
+        ]
+        if one.esn:
+            # Wireshark before 4.2 does not know these two, and warns of each row that has them.
+            cells += ["64-bit", f"{one.high:08x}"]
         yield ("" if known else OURS) + ",".join(f'"{cell}"' for cell in cells)
 
 

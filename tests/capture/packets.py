@@ -6,11 +6,13 @@ import struct
 from collections.abc import Iterable
 from dataclasses import replace
 
+from harness.capture import pcapng
 from harness.capture.captured import CapturedFrame
-from harness.capture.secrets import IkeV2Secret
+from harness.capture.secrets import IkeV2Secret, IpsecSecret
 from harness.capture.unsealing import unsealing
 from harness.ike import ip_modes
 from harness.ike.encrypted_payload import seal_payloads, sealed_size
+from harness.ike.esp import EspSa, Sealer
 from harness.ike.payload import Payload
 from harness.ike.payloads_v2 import Encrypted, EncryptedFragment
 from harness.ike.transforms import Encryption, Integrity, encryption, integrity
@@ -120,3 +122,43 @@ def sealed(
 
 def clear(message: Message, payloads: Iterable[Payload]) -> bytes:
     return encode(replace(message, payloads=tuple(payloads)))
+
+
+def pcapng_of(captured: Iterable[CapturedFrame]) -> bytes:
+    """A capture file of one Ethernet wire."""
+    blocks = [pcapng.section_header(), pcapng.interface_description("wan", "")]
+    blocks += [pcapng.enhanced_packet(0, one.time_ns, one.data, b"") for one in captured]
+    return b"".join(blocks)
+
+
+def esp_secret(
+    cipher: Encryption, mac: Integrity | None = None, *, spi: int = 0xC0FFEE01, esn: bool = False
+) -> IpsecSecret:
+    """Keys of an ESP SA."""
+    return IpsecSecret(
+        spi,
+        encryption=cipher,
+        encryption_key=bytes(range(1, 1 + cipher.keymat_size)),
+        integrity=mac,
+        integrity_key=b"\x5a" * (mac.key_size if mac else 0),
+        esn=esn,
+    )
+
+
+def sealer(secret: IpsecSecret, sequence: int = 0) -> Sealer:
+    """The sending end of the SA; its IVs repeat from test to test."""
+    assert secret.encryption is not None
+    sa = EspSa(
+        secret.spi,
+        secret.encryption,
+        secret.encryption_key,
+        secret.integrity,
+        secret.integrity_key,
+        bool(secret.esn),
+    )
+    size = secret.encryption.iv_size
+    return Sealer(
+        sa,
+        lambda number: (number * 2654435761).to_bytes(16, "big")[-size:] if size else b"",
+        sequence,
+    )

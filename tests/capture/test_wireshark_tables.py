@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,13 @@ def test_the_truncation_that_wireshark_only_knows_unchecked_is_read_as_unchecked
     )
     (read,) = parse_table(ESP_TABLE, "\n".join(esp_rows([esp])), "").secrets.ipsec
     assert (read.integrity, read.unchecked_icv) == (None, 12)
+
+
+def test_the_columns_of_extended_sequence_numbers_are_there_for_those_only() -> None:
+    esp = IpsecSecret(7, encryption=encryption("NULL"), esn=False)
+    (plain,) = esp_rows([esp])
+    (extended,) = esp_rows([replace(esp, esn=True, high=2)])
+    assert extended == plain + ',"64-bit","00000002"'
 
 
 def test_candidates_and_ah_are_not_written() -> None:

@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""tshark, with the profile that we write, sees in every packet what we see."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from harness.capture.captured import CapturedFrame
+from harness.capture.decryption import Decryption, decrypt
+from harness.capture.entries import Entry, Ike, Ipsec, Status
+from harness.capture.secrets import Secrets
+from harness.capture.wireshark import environment, write_profile
+from harness.capture.wireshark_tables import read_tables
+from harness.ike import payloads_v1 as v1
+from harness.ike import payloads_v2 as v2
+from harness.ike.payload import Payload, every
+from harness.ike.transforms import ENCRYPTIONS, INTEGRITIES, Encryption, Integrity, encryption
+from tests.capture.packets import (
+    MOON,
+    SUN,
+    esp_secret,
+    frames,
+    header,
+    ike,
+    ike_secret,
+    ip,
+    pcapng_of,
+    sealed,
+    sealer,
+    udp,
+)
+from tests.capture.runs import FOLDER, RUNS, decrypted
+
+FIELDS = {
+    "spis": ("isakmp.ispi", "isakmp.rspi"),
+    "message id": ("isakmp.messageid",),
+    "exchange": ("isakmp.exchangetype",),
+    "flags": ("isakmp.flags",),
+    "payload types": ("isakmp.typepayload",),
+    "notify types": ("isakmp.notify.msgtype",),
+    "deleted SPIs": ("isakmp.delete.spi",),
+    "nonces": ("isakmp.nonce",),
+    "identities": ("isakmp.id.data.fqdn",),
+    "ESP SPI": ("esp.spi",),
+    "sequence": ("esp.sequence",),
+    "ICV good": ("esp.icv_good",),
+    "next header": ("esp.protocol",),
+    "addresses": ("ip.src", "ip.dst"),
+    "UDP ports": ("udp.srcport", "udp.dstport"),
+}
+
+
+def tshark(capture: Path, profile: Path) -> list[dict[str, list[str]]]:
+    """What tshark says of every frame, a list of values for each of FIELDS."""
+    wanted = [part for names in FIELDS.values() for name in names for part in ("-e", name)]
+    command = ["tshark", "-n", "-r", str(capture), "-T", "fields", "-E", "aggregator=|", *wanted]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=os.environ | environment(profile)
+    )
+    assert "WARNING" not in done.stderr, done.stderr
+    rows = []
+    for line in done.stdout.splitlines():
+        cells = iter(line.split("\t"))
+        rows.append(
+            {
+                what: [value for _ in names for value in next(cells).split("|") if value]
+                for what, names in FIELDS.items()
+            }
+        )
+    return rows
+
+
+def types(payloads: Sequence[Payload]) -> Iterator[str]:
+    """Payload types as tshark counts them: with proposals and transforms of an SA."""
+    for payload in payloads:
+        yield str(payload.payload_type)
+        if isinstance(payload, v1.SecurityAssociation | v2.SecurityAssociation):
+            for proposal in payload.proposals:
+                yield "2"
+                yield from ["3"] * len(proposal.transforms)
+
+
+def seen(entry: Entry) -> dict[str, list[str]]:
+    """The same from our side."""
+    row: dict[str, list[str]] = {what: [] for what in FIELDS}
+    content = entry.content
+    outer = entry.headers
+    row["addresses"] = [outer.source, outer.destination]
+    row["UDP ports"] = [str(port) for port in outer.ports or ()]
+    match content:
+        case Ike(header=head):
+            assert content.message is not None
+            named = every(content.payloads, v1.Notification) + every(content.payloads, v2.Notify)
+            deleted = every(content.payloads, v1.Delete) + every(content.payloads, v2.Delete)
+            nonces = every(content.payloads, v1.Nonce) + every(content.payloads, v2.Nonce)
+            known = every(content.payloads, v1.Identification) + every(
+                content.payloads, v2.Identification
+            )
+            row["spis"] = [head.initiator_spi.hex(), head.responder_spi.hex()]
+            row["message id"] = [f"0x{head.message_id:08x}"]
+            row["exchange"] = [str(head.exchange_type)]
+            row["flags"] = [f"0x{head.flags:02x}"]
+            sk = content.message.sealed
+            row["payload types"] = [str(sk.payload_type)] if sk else []
+            row["payload types"] += types(content.payloads)
+            row["notify types"] = [str(one.notify_type) for one in named]
+            row["deleted SPIs"] = [spi.hex() for one in deleted for spi in one.spis]
+            row["nonces"] = [one.data.hex() for one in nonces]
+            row["identities"] = [one.data.decode() for one in known if one.id_type == 2]
+        case Ipsec(status=Status.DECRYPTED):
+            row["ESP SPI"] = [f"0x{content.spi:08x}"]
+            row["sequence"] = [str(content.sequence)]
+            row["ICV good"] = ["1"]
+            row["next header"] = [f"0x{content.next_header:02x}"]
+            inner = content.inner
+            assert inner is not None
+            row["addresses"] = [outer.source, inner.src, outer.destination, inner.dst]
+            ports = list(zip(outer.ports or (), (inner.sport, inner.dport), strict=False))
+            pairs = ports or [(inner.sport,), (inner.dport,)]
+            row["UDP ports"] = [str(port) for pair in pairs for port in pair]
+    return row
+
+
+def normal(row: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Booleans are 1 or True, after the version of Wireshark; an SA's delete has its cookies."""
+    row["ICV good"] = [{"True": "1"}.get(value, value) for value in row["ICV good"]]
+    return row
+
+
+def assert_agreed(
+    decryption: Decryption, capture: Path, profile: Path, *, without: Sequence[str] = ()
+) -> None:
+    write_profile(profile, decryption.secrets)
+    theirs = tshark(capture, profile)
+    assert len(theirs) == len(decryption.entries)
+    compared = 0
+    for entry, row in zip(decryption.entries, theirs, strict=True):
+        if not isinstance(entry.content, Ike | Ipsec):
+            continue
+        ours = seen(entry)
+        for what in FIELDS:
+            if what not in without:
+                assert normal(row)[what] == ours[what], f"frame {entry.number}: {what}"
+        compared += 1
+    assert compared
+
+
+@pytest.mark.parametrize("node", ["moon", "sun"])
+@pytest.mark.parametrize("run", RUNS)
+def test_tshark_agrees_with_every_field_of_a_run(run: str, node: str, tmp_path: Path) -> None:
+    decryption = decrypted(run, node)
+    assert all(entry.content.status is Status.DECRYPTED for entry in decryption.ipsec)  # type: ignore[union-attr]
+    assert_agreed(decryption, FOLDER / run / "capture.pcapng", tmp_path / "wireshark")
+
+
+def written(path: Path, captured: Sequence[CapturedFrame]) -> Path:
+    path.write_bytes(pcapng_of(captured))
+    return path
+
+
+def judged_by_wireshark(mac: Integrity) -> bool:
+    return mac.names.wireshark_esp is not None and "no checking" not in mac.names.wireshark_esp
+
+
+ESP_CIPHERS = [one for one in ENCRYPTIONS if one.names.wireshark_esp]
+ESP_MACS = [one for one in INTEGRITIES if one.icv_size and judged_by_wireshark(one)]
+IKE_CIPHERS = [one for one in ENCRYPTIONS if one.names.wireshark_ike and one.name != "NULL"]
+IKE_MACS = [one for one in INTEGRITIES if one.icv_size and one.names.wireshark_ike]
+
+
+def test_tshark_agrees_about_every_algorithm_of_esp_that_it_knows(tmp_path: Path) -> None:
+    """All combinations in one capture; ESP ChaCha20, AES-CCM, GMAC and Camellia have no oracle."""
+    assert len(ESP_CIPHERS) * len(ESP_MACS) > 80
+    packets, secrets = [], []
+    for cipher in ESP_CIPHERS:
+        for mac in [None] if cipher.combined else ESP_MACS:
+            secret = esp_secret(cipher, mac, spi=0x1000 + len(secrets))
+            secrets.append(secret)
+            inner = ip(udp(b"payload " * 5, 7, 9), 17, "10.1.0.10", "10.2.0.10")
+            packets.append(ip(sealer(secret).seal(inner, 4), 50))
+    captured = frames(packets)
+    decryption = decrypt(captured, Secrets(ipsec=tuple(secrets)))
+    capture = written(tmp_path / "c.pcapng", captured)
+    assert_agreed(decryption, capture, tmp_path / "wireshark")
+
+
+@pytest.mark.parametrize("combined", [True, False], ids=["combined", "separate"])
+def test_tshark_agrees_about_every_algorithm_of_ikev2_that_it_knows(
+    combined: bool, tmp_path: Path
+) -> None:
+    """Each pair with SPIs of its own; ChaCha20, Camellia, XCBC and CMAC have no oracle."""
+    packets: list[bytes] = []
+    secrets = []
+    for cipher, mac in ike_pairs(combined):
+        secret = ike_secret(cipher, mac)
+        spi = len(secrets).to_bytes(8, "big")
+        secret = type(secret)(spi, spi, *(getattr(secret, one) for one in ("ei", "er", "ai", "ar")),
+                              cipher, mac)  # fmt: skip
+        secrets.append(secret)
+        payloads = [v2.Notify(16393, protocol=3, spi=b"\1\2\3\4"), v2.Nonce(b"n" * 32)]
+        for initiator in (True, False):
+            head = header(36, 9, initiator=initiator, response=not initiator)
+            message = type(head)(head.version, 36, spi, spi, 9, head.flags)
+            packets += [ike(one, not initiator, 4500) for one in sealed(secret, message, payloads)]
+    captured = frames(packets)
+    decryption = decrypt(captured, Secrets(ike_v2=tuple(secrets)))
+    assert {e.content.status for e in decryption.ike} == {Status.DECRYPTED}  # type: ignore[union-attr]
+    capture = written(tmp_path / "c.pcapng", captured)
+    assert_agreed(decryption, capture, tmp_path / "wireshark")
+
+
+def ike_pairs(combined: bool) -> Iterator[tuple[Encryption, Integrity | None]]:
+    for cipher in IKE_CIPHERS:
+        if cipher.combined == combined:
+            for mac in [None] if combined else IKE_MACS:
+                yield cipher, mac
+
+
+def test_a_profile_is_for_its_owner_alone_and_loads_again(tmp_path: Path) -> None:
+    profile = tmp_path / "run" / "wireshark"
+    secrets = decrypted("ikev2-psk").secrets
+    for _ in range(2):
+        write_profile(profile, secrets)
+    assert stat.S_IMODE(profile.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(one.stat().st_mode) for one in profile.iterdir()} == {0o600}
+    read = read_tables(profile)
+    assert read.problems == ()
+    again = decrypt([entry.frame for entry in decrypted("ikev2-psk").entries], read.secrets)
+    assert [e.content for e in again.ike] == [e.content for e in decrypted("ikev2-psk").ike]
+    opened = [(e.content.status, e.content.payload) for e in again.ipsec]  # type: ignore[union-attr]
+    assert opened == [
+        (e.content.status, e.content.payload)  # type: ignore[union-attr]
+        for e in decrypted("ikev2-psk").ipsec
+    ]
+
+
+def test_a_link_in_the_place_of_a_table_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("untouched")
+    profile = tmp_path / "wireshark"
+    profile.mkdir()
+    (profile / "esp_sa").symlink_to(victim)
+    write_profile(profile, Secrets(ipsec=(esp_secret(encryption("AES_GCM_16_128")),)))
+    assert victim.read_text() == "untouched"
+    assert "AES-GCM" in (profile / "esp_sa").read_text()
+
+
+def test_tshark_says_with_a_wrong_key_that_an_icv_is_bad_and_so_do_we(tmp_path: Path) -> None:
+    secret = esp_secret(encryption("AES_CBC_128"), INTEGRITIES[0])
+    packet = bytearray(ip(sealer(secret).seal(ip(b"", 59, MOON, SUN), 4), 50))
+    packet[-1] ^= 1
+    captured = frames([bytes(packet)])
+    decryption = decrypt(captured, Secrets(ipsec=(secret,)))
+    assert [e.content.status for e in decryption.ipsec] == [Status.BAD_ICV]  # type: ignore[union-attr]
+    write_profile(tmp_path / "w", Secrets(ipsec=(secret,)))
+    (row,) = tshark(written(tmp_path / "c.pcapng", captured), tmp_path / "w")
+    assert normal(row)["ICV good"] in (["0"], ["False"])
