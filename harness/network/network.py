@@ -55,6 +55,8 @@ class Network:
             await network._make_links()
             await network._translate()
             yield network
+            for wire in network.wires.values():
+                wire.count()
             network.check()
         finally:
             await network._take_down()
@@ -184,8 +186,6 @@ class Network:
                 await router.translate()
 
     async def _take_down(self) -> None:
-        for wire in self.wires.values():
-            wire.count()
         # Programs first, so that the last frames are what they sent and not a vanishing link.
         results = await asyncio.gather(
             *(node.close() for node in self.nodes.values()), return_exceptions=True

@@ -118,8 +118,8 @@ class CarriedWire:
         A kernel also counts what it drops while an interface has no link or is set down. So its
         count is taken only when an end has had a full queue, as it has before it loses any.
         """
-        if self._counted is not None:
-            return self._counted
+        if self._counted is not None or self._closed:
+            return self._counted or 0
         return sum(tap.dropped for tap in self._taps) if self._overflowed else 0
 
     def count(self) -> None:
