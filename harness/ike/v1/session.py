@@ -162,6 +162,7 @@ class Session:
             n.cookie_r, n.path = before
             raise
         except Refusal as refusal:
+            n.iv = next_iv or n.iv
             self.refuse(refusal, now)
             return
         # The keys, and with them the first IV, come of a message in clear.

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from math import inf
 from random import Random
 
 from harness.ike.v1 import events
@@ -138,7 +139,7 @@ class Pair:
         until = self.now + seconds
         for _ in range(10_000):
             due = [at for end in (self.a, self.b) if (at := end.endpoint.deadline()) is not None]
-            at = min(due, default=until)
+            at = min(due, default=inf)
             if at > until:
                 break
             self.now = max(self.now, at)
