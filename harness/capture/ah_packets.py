@@ -8,12 +8,10 @@ import struct
 from dataclasses import dataclass, field
 
 from harness.capture.entries import Ipsec, Status
-from harness.capture.esp_packets import noticed
+from harness.capture.esp_packets import likely_sequences, noticed
 from harness.capture.frames import AH, Ah, Headers
 from harness.capture.secrets import IpsecSecret, Secrets
-from harness.ike.esp import NO_WINDOW_REACH
 from harness.ike.macs import Mac, integrity_check
-from harness.ike.replay import extended_sequence
 
 _IPV4_OPTIONS_KEPT = (130, 133, 134, 148, 149)
 _FIXED = 12
@@ -71,14 +69,16 @@ class AhOpener:
             ah.next_header,
         )
         for sa in serving or sas:
-            sequence = ah.sequence
+            numbers: tuple[int, ...] = (ah.sequence,)
             if sa.esn:
-                sequence = extended_sequence(sequence, sa.highest, NO_WINDOW_REACH)
-            if not _verifies(sa, covered, sequence):
+                numbers = likely_sequences(ah.sequence, sa.highest, sa.secret.high, bool(sa.seen))
+            right = [one for one in numbers if _verifies(sa, covered, one)]
+            if not right:
                 found = found._replace(
                     status=Status.BAD_ICV, detail="its ICV does not match", authentic=False
                 )
                 continue
+            sequence = right[0]
             sa.highest = max(sa.highest, sequence)
             replays, forwards = noticed(sa.seen, wire, sequence, frame)
             return found._replace(

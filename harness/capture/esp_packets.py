@@ -121,14 +121,22 @@ def _ready(secret: IpsecSecret) -> Iterator[_Sa]:
 
 def _open(sa: _Sa, low: int, data: bytes) -> tuple[int, bytes] | None:
     """The 64-bit sequence number and the plaintext, None where it is not this SA's."""
-    associated, suffix, sequence = data[:_HEADER_SIZE], b"", low
-    if sa.esn:
-        sequence = extended_sequence(low, sa.highest, NO_WINDOW_REACH)
+    if not sa.esn:
+        return _tried(sa, low, data, data[:_HEADER_SIZE], b"")
+    for sequence in likely_sequences(low, sa.highest, sa.secret.high, sa.proved):
         high = sequence >> 32 & 0xFFFFFFFF
         if sa.protection.combined:
-            associated = _EXTENDED.pack(sa.secret.spi, high, low)
+            opened = _tried(sa, sequence, data, _EXTENDED.pack(sa.secret.spi, high, low), b"")
         else:
-            suffix = _HIGH.pack(high)
+            opened = _tried(sa, sequence, data, data[:_HEADER_SIZE], _HIGH.pack(high))
+        if opened is not None:
+            return opened
+    return None
+
+
+def _tried(
+    sa: _Sa, sequence: int, data: bytes, associated: bytes, suffix: bytes
+) -> tuple[int, bytes] | None:
     try:
         plaintext = sa.protection.open(associated, data[_HEADER_SIZE:], suffix)
     except (IntegrityFailure, ValueError):
@@ -137,6 +145,17 @@ def _open(sa: _Sa, low: int, data: bytes) -> tuple[int, bytes] | None:
         sa.highest = sequence
     sa.proved = True
     return sequence, plaintext
+
+
+def likely_sequences(low: int, highest: int, high: int, proved: bool) -> tuple[int, ...]:
+    """The 64-bit numbers that may belong to a low half (RFC 4303 appendix A2).
+
+    The first packet of a capture says nothing of the upper half: it is the `high` that is known,
+    or the one after it. Later ones follow from the `highest` so far.
+    """
+    if proved:
+        return (extended_sequence(low, highest, NO_WINDOW_REACH),)
+    return (high << 32 | low, (high + 1) << 32 | low)
 
 
 def _entry(

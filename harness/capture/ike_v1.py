@@ -293,7 +293,17 @@ def _authentic(sa: _Sa, message: Message, plain: _Plain) -> bool | None:
         return _verifies(found.data, _phase_1_hashes(sa, plain.payloads))
     if not sa.secret.skeyid_a:
         return None
-    return _verifies(found.data, _phase_2_hashes(sa, message, plain, found))
+    if _verifies(found.data, _phase_2_hashes(sa, message, plain, found)):
+        return True
+    # The hashes of later messages are made with the nonces, which a capture may lack.
+    missing = message.exchange == ExchangeType.QUICK_MODE and _lacks_nonces(sa, message, plain)
+    return None if missing else False
+
+
+def _lacks_nonces(sa: _Sa, message: Message, plain: _Plain) -> bool:
+    needed = 1 if first(plain.payloads, Nonce) is not None else 2
+    is_first = len(_exchange_blocks(sa, message)) <= 1 and needed == 1
+    return not is_first and len(sa.nonces.get(message.message_id, ())) < needed
 
 
 def _verifies(given: bytes, expected: Iterable[bytes]) -> bool:
