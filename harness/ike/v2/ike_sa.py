@@ -121,6 +121,7 @@ class IkeSa:
         self.expires_at: float | None = None
         self.last_request: Sent | None = None
         self._sealer: Sealer | None = None
+        self._former: tuple[int, Sealer | None] = (0, None)
         self._parts = {False: Reassembly(), True: Reassembly()}
 
     @property
@@ -148,8 +149,12 @@ class IkeSa:
         self.host.emit(event)
 
     def use_keys(self, keys: KeySet) -> None:
-        """Seal and open with these keys from now on."""
+        """Seal and open with these keys from now on.
+
+        Requests that were answered under the keys before may still be repeated (RFC 9370 2.2.2).
+        """
         self.keys = keys
+        self._former = (self.responses.expected, self._sealer)
         self._sealer = Sealer(*keys.protections(initiator=self.initiator), self.host.draw)
         self.emit(IkeKeysDerived(self.spi, self.spi_i, self.spi_r, keys.suite, keys.keys))
 
@@ -289,7 +294,9 @@ class IkeSa:
     ) -> Arrival | None:
         """The message in clear and through the seam; None where nothing can be made of it yet."""
         response = bool(message.flags & Flag.RESPONSE)
-        found = open_message(message, octets, path, self._sealer, self._parts[response])
+        until, former = self._former
+        sealer = former if not response and message.message_id < until else self._sealer
+        found = open_message(message, octets, path, sealer, self._parts[response])
         if found is None:
             return None
         if isinstance(found, Broken):
