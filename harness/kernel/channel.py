@@ -64,11 +64,7 @@ class Channel:
         """
         flags |= RequestFlag.REQUEST | (RequestFlag.DUMP if dump else RequestFlag.ACK)
         async with self._turn:
-            while True:
-                answers = await self._conversation(request, flags, doing)
-                # The database changed between two parts of a dump: only another one is consistent.
-                if not any(answer.flags & RequestFlag.DUMP_INTERRUPTED for answer in answers):
-                    return answers
+            return await self._conversation(request, flags, doing)
 
     async def _conversation(self, request: bytes, flags: int, doing: str) -> list[Message]:
         sequence = next(self._sequence)

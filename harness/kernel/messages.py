@@ -157,8 +157,13 @@ def encode(
     flags: int = 0,
     sequence: int = 0,
 ) -> bytes:
-    """The bytes of one message; `body` holds fields of its layout, those left out are zero."""
+    """The bytes of one message; `body` holds fields of its layout, those left out are zero.
+
+    Raises ValueError when a value does not fit its field.
+    """
     message = MESSAGES[kind]()
+    # pyroute2 would write a stack trace to the log for a value that does not fit.
+    message.layout.pack(**body)
     message.update(message.layout.values(**body))
     message["attrs"] = [[f"XFRMA_{attribute.name}", payload] for attribute, payload in attributes]
     message["header"]["type"] = kind

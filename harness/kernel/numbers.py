@@ -43,9 +43,7 @@ class RequestFlag(IntFlag):
     """Flags of a netlink header that the harness sets or reads."""
 
     REQUEST = 0x01
-    MULTI = 0x02
     ACK = 0x04
-    DUMP_INTERRUPTED = 0x10
     DUMP = 0x300
     # On an error or done message: the message is cut short, attributes follow.
     CAPPED = 0x100

@@ -24,7 +24,7 @@ from harness.kernel.numbers import (
 )
 from harness.kernel.policy import Policy, Template
 from harness.kernel.sa import Mark
-from harness.kernel.sa_codec import U32, U64, read_mark, read_number, read_u32, write_mark
+from harness.kernel.sa_codec import U64, read_mark, read_number, read_u32, write_mark, write_u32
 from harness.kernel.selector import Selector, read_selector, write_selector
 from harness.kernel.structures import ID, POLICY_INFO, POLICY_TYPE, TEMPLATE
 
@@ -94,7 +94,7 @@ def which_policy(mark: Mark | None, if_id: int | None, kind: str) -> list[tuple[
     if mark:
         attributes.append((Attribute.MARK, write_mark(mark)))
     if if_id is not None:
-        attributes.append((Attribute.IF_ID, U32.pack(if_id)))
+        attributes.append((Attribute.IF_ID, write_u32(Attribute.IF_ID, if_id)))
     if kind != "main":
         payload = POLICY_TYPE.pack(type=number(POLICY_TYPES, kind))
         attributes.append((Attribute.POLICY_TYPE, payload))

@@ -168,6 +168,14 @@ def read_u32(attributes: Attributes, attribute: Attribute) -> int | None:
     return read_number(attributes, attribute, U32)
 
 
+def write_u32(attribute: Attribute, value: int) -> bytes:
+    """A 32-bit number as the payload of an attribute; raises ValueError when it does not fit."""
+    try:
+        return U32.pack(value)
+    except struct.error:
+        raise ValueError(f"attribute {attribute.name} has no room for {value!r}") from None
+
+
 def read_mark(attributes: Attributes) -> Mark | None:
     """The mark, None where there is none; raises MalformedMessage."""
     data = attributes.get(Attribute.MARK)
@@ -203,14 +211,16 @@ def _attributes_of(sa: SecurityAssociation, long_replay: bool) -> Mapping[Attrib
     if sa.mark:
         attributes[Attribute.MARK] = write_mark(sa.mark)
     if sa.output_mark:
-        attributes[Attribute.SET_MARK] = U32.pack(sa.output_mark.value)
-        attributes[Attribute.SET_MARK_MASK] = U32.pack(sa.output_mark.mask)
+        attributes[Attribute.SET_MARK] = write_u32(Attribute.SET_MARK, sa.output_mark.value)
+        attributes[Attribute.SET_MARK_MASK] = write_u32(
+            Attribute.SET_MARK_MASK, sa.output_mark.mask
+        )
     if sa.if_id is not None:
-        attributes[Attribute.IF_ID] = U32.pack(sa.if_id)
+        attributes[Attribute.IF_ID] = write_u32(Attribute.IF_ID, sa.if_id)
     if sa.extra_flags:
-        attributes[Attribute.SA_EXTRA_FLAGS] = U32.pack(sa.extra_flags)
+        attributes[Attribute.SA_EXTRA_FLAGS] = write_u32(Attribute.SA_EXTRA_FLAGS, sa.extra_flags)
     if sa.tfc_padding:
-        attributes[Attribute.TFCPAD] = U32.pack(sa.tfc_padding)
+        attributes[Attribute.TFCPAD] = write_u32(Attribute.TFCPAD, sa.tfc_padding)
     if sa.direction:
         attributes[Attribute.SA_DIR] = U8.pack(number(SA_DIRECTIONS, sa.direction))
     return attributes

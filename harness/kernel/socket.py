@@ -78,12 +78,16 @@ class XfrmSocket:
     # Snapshots.
 
     async def sad(self) -> Sad:
-        """All SAs, reservations too."""
+        """All SAs, reservations too.
+
+        Up to about 80 come in one piece, as they are at one moment. More come in several pieces,
+        and the kernel does not say when the SAD changes between two of them.
+        """
         replies = await self._ask(MessageType.GETSA, {}, doing="reading the SAD", dump=True)
         return Sad(_sa_of(reply) for reply in replies)
 
     async def spd(self) -> Spd:
-        """All policies, those of sockets and of type "sub" too."""
+        """All policies, those of sockets and of type "sub" too; in pieces as in `sad`."""
         replies = await self._ask(MessageType.GETPOLICY, {}, doing="reading the SPD", dump=True)
         return Spd(_policy_of(reply) for reply in replies)
 

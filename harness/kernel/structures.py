@@ -39,11 +39,14 @@ class Layout:
         return self._zero | values
 
     def pack(self, **values: Any) -> bytes:
-        """The structure's bytes; raises struct.error when a value does not fit its field."""
+        """The structure's bytes; raises ValueError when a value does not fit its field."""
         complete = list(self.values(**values).values())
-        for index in self._network:
-            complete[index] = struct.pack(self.fields[index][1], complete[index])
-        return self._struct.pack(*complete)
+        try:
+            for index in self._network:
+                complete[index] = struct.pack(self.fields[index][1], complete[index])
+            return self._struct.pack(*complete)
+        except struct.error:
+            raise ValueError(f"{self.name} has no room for {self._misfit(values)}") from None
 
     def unpack(self, data: bytes, offset: int = 0) -> Any:
         """The fields as a named tuple; raises MalformedMessage when `data` is too short."""
@@ -59,6 +62,14 @@ class Layout:
                 complete[index] = int.from_bytes(complete[index], "big")
             return self._record._make(complete)
         return self._record._make(values)
+
+    def _misfit(self, values: dict[str, Any]) -> str:
+        for name, form in self.fields:
+            try:
+                struct.pack(form, values.get(name, self._zero[name]))
+            except struct.error:
+                return f"{name} {values[name]!r}"
+        raise AssertionError(f"all of {values} fits in {self.name}")
 
 
 def _as_bytes(form: str) -> str:

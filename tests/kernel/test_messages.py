@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+import re
 import struct
 import time
 from collections.abc import Mapping
@@ -155,6 +156,26 @@ def test_a_field_that_a_structure_does_not_have_is_refused(name: str) -> None:
     assume(name not in dict(SA_INFO.fields))
     with pytest.raises(TypeError, match="xfrm_usersa_info has no field"):
         SA_INFO.values(**{name: 0})
+
+
+@pytest.mark.parametrize(
+    ("changes", "misfit"),
+    [
+        ({"spi": 1 << 32}, "xfrm_id has no room for spi 4294967296"),
+        ({"reqid": -1}, "xfrm_usersa_info has no room for reqid -1"),
+        ({"if_id": 1 << 32}, "attribute IF_ID has no room for 4294967296"),
+        ({"mark": Mark(0, 1 << 40)}, "xfrm_mark has no room for mask 1099511627776"),
+        ({"protocol": "tls"}, "'tls' is none of esp, ah, comp"),
+        ({"mode": "300"}, "xfrm_usersa_info has no room for mode 300"),
+    ],
+)
+def test_what_a_message_has_no_room_for_is_refused_by_name(
+    changes: dict[str, Any], misfit: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    sa = SecurityAssociation(1, ip_address("192.0.2.1"), ip_address("192.0.2.2"))
+    with pytest.raises(ValueError, match=re.escape(misfit)):
+        encode(MessageType.NEWSA, *write_sa(replace(sa, **changes)))
+    assert not caplog.records
 
 
 def test_a_thousand_sas_are_read_well_below_a_tenth_of_a_second() -> None:

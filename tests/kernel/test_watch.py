@@ -128,16 +128,19 @@ def test_traffic_without_an_sa_is_an_acquire(gateways: tuple[Namespace, Namespac
     run(moon, body)
 
 
-def test_a_policy_that_ends_is_told_before_and_at_its_end(namespace: Namespace) -> None:
+def test_a_policy_tells_of_its_soft_and_of_its_hard_end(namespace: Namespace) -> None:
     async def body(xfrm: XfrmSocket) -> None:
         arrivals = Arrivals()
         await xfrm.subscribe(arrivals.take)
-        await xfrm.add_policy(replace(OUT, lifetimes=Lifetimes(soft_seconds=1, hard_seconds=2)))
-        soft = await arrivals.first(PolicyExpired)
-        assert (soft.hard, soft.policy.selector) == (False, OUT.selector)
-        arrivals.events.remove(soft)
-        assert (await arrivals.first(PolicyExpired)).hard
-        assert not await xfrm.spd()
+        # Two of them: on a busy host one timer may be so late that it finds the hard end first.
+        await xfrm.add_policy(replace(OUT, lifetimes=Lifetimes(soft_seconds=1)))
+        await xfrm.add_policy(replace(OUT, mark=Mark(7), lifetimes=Lifetimes(hard_seconds=1)))
+        for _ in range(2):
+            expired = await arrivals.first(PolicyExpired)
+            arrivals.events.remove(expired)
+            assert expired.hard == (expired.policy.mark == Mark(7))
+        (left,) = await xfrm.spd()
+        assert left.mark is None
 
     run(namespace, body)
 
