@@ -71,6 +71,11 @@ class Ports:
         self._out(port, value)
 
 
+def _pages(size: int) -> int:
+    """Return the size in bytes of the whole pages that hold ``size`` bytes."""
+    return -(-size // PAGE) * PAGE
+
+
 class Devices:
     """The pmem devices by the names that the host gave them."""
 
@@ -85,15 +90,17 @@ class Devices:
         """Return what the host left in the job device; it is read past every cache."""
         fd = os.open(self._paths["job"], os.O_RDONLY | os.O_DIRECT)
         try:
-            size = os.lseek(fd, 0, os.SEEK_END)
-            page = mmap.mmap(-1, size)
+            # Memory is touched page by page, so no more is read than was written.
+            page = mmap.mmap(-1, PAGE)
             os.preadv(fd, [page], 0)
+            if page[:8] != MAGIC:
+                raise RuntimeError("the job device holds no job")
+            (length,) = struct.unpack_from("<Q", page, 8)
+            whole = mmap.mmap(-1, _pages(16 + length))
+            os.preadv(fd, [whole], 0)
         finally:
             os.close(fd)
-        if page[:8] != MAGIC:
-            raise RuntimeError("the job device holds no job")
-        (length,) = struct.unpack_from("<Q", page, 8)
-        job: dict[str, Any] = json.loads(page[16 : 16 + length])
+        job: dict[str, Any] = json.loads(whole[16 : 16 + length])
         return job
 
     def write_result(self, header: bytes, archive: bytes) -> bool:
@@ -104,11 +111,11 @@ class Devices:
         if len(data) > os.lseek(fd, 0, os.SEEK_END):
             os.close(fd)
             return False
-        block = mmap.mmap(-1, CHUNK)
+        block = mmap.mmap(-1, min(CHUNK, _pages(len(data))))
         for start in range(0, len(data), CHUNK):
             part = data[start : start + CHUNK]
             block[: len(part)] = part
-            whole = -(-len(part) // PAGE) * PAGE
+            whole = _pages(len(part))
             block[len(part) : whole] = bytes(whole - len(part))
             os.pwritev(fd, [memoryview(block)[:whole]], start)
         os.close(fd)
