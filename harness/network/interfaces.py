@@ -15,18 +15,16 @@ from harness.network.wires import QUEUE
 
 IFA_F_NODAD = 0x02
 
-_SYSCTLS = {
-    "net/ipv4/conf/{}/rp_filter": "0",
-    "net/ipv4/conf/{}/send_redirects": "0",
-    "net/ipv4/conf/{}/accept_redirects": "0",
-    "net/ipv6/conf/{}/accept_ra": "0",
-    "net/ipv6/conf/{}/autoconf": "0",
-    "net/ipv6/conf/{}/router_solicitations": "0",
-    "net/ipv6/conf/{}/accept_redirects": "0",
-    "net/ipv6/conf/{}/accept_dad": "0",
-    "net/ipv6/conf/{}/dad_transmits": "0",
-    "net/ipv6/conf/{}/use_tempaddr": "0",
-}
+# For all interfaces and for those to come: either of the two is enough for the kernel.
+_QUIET_IPV4 = ("rp_filter", "send_redirects", "accept_redirects")
+_QUIET_IPV6 = (
+    "accept_ra",
+    "autoconf",
+    "router_solicitations",
+    "accept_redirects",
+    "dad_transmits",
+    "use_tempaddr",
+)
 
 
 def sysctls(forwards: bool, ipv6: bool) -> dict[str, str]:
@@ -37,9 +35,14 @@ def sysctls(forwards: bool, ipv6: bool) -> dict[str, str]:
     # The first, because a change of it resets others.
     settings = {"net/ipv4/ip_forward": str(int(forwards))}
     for which in ("all", "default"):
-        settings |= {name.format(which): value for name, value in _SYSCTLS.items()}
+        settings |= {f"net/ipv4/conf/{which}/{name}": "0" for name in _QUIET_IPV4}
+    if not ipv6:
+        return settings | {"net/ipv6/conf/default/disable_ipv6": "1"}
     settings["net/ipv6/conf/all/forwarding"] = str(int(forwards))
-    settings["net/ipv6/conf/default/disable_ipv6"] = str(int(not ipv6))
+    settings["net/ipv6/conf/default/disable_ipv6"] = "0"
+    for which in ("all", "default"):
+        settings[f"net/ipv6/conf/{which}/accept_dad"] = "0"
+    settings |= {f"net/ipv6/conf/default/{name}": "0" for name in _QUIET_IPV6}
     return settings
 
 

@@ -41,6 +41,9 @@ CLONE_NEWNET = 0x40000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 32, 4096, 16384, 1 << 18
 MNT_DETACH = 2
+SYS_MOUNT_SETATTR = 442
+AT_FDCWD, AT_RECURSIVE = -100, 0x8000
+MOUNT_ATTR_RDONLY = 1
 PR_SET_PDEATHSIG = 1
 SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
@@ -116,7 +119,7 @@ def make_devices(directory: str) -> None:
         os.mknod(path, stat.S_IFCHR | mode, os.makedev(major, minor))
         os.chmod(path, mode)
     mount("devpts", f"{directory}/pts", "devpts", 0, "newinstance,ptmxmode=0666,mode=620")
-    mount("tmpfs", f"{directory}/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
+    os.chmod(f"{directory}/shm", 0o1777)
     os.symlink("pts/ptmx", f"{directory}/ptmx")
     os.symlink("/proc/self/fd", f"{directory}/fd")
     for number, name in enumerate(("stdin", "stdout", "stderr")):
@@ -184,6 +187,15 @@ def keep_the_parents_root() -> None:
 
     The mounts are this namespace's, so that the parent's stay as writable as they were.
     """
+    attributes = struct.pack("QQQQ", MOUNT_ATTR_RDONLY, 0, 0, 0)
+    number, size = ctypes.c_long(SYS_MOUNT_SETATTR), ctypes.c_size_t(len(attributes))
+    if libc.syscall(number, AT_FDCWD, b"/", AT_RECURSIVE, attributes, size) < 0:
+        remount_each()
+    make_system_mounts("/")
+
+
+def remount_each() -> None:
+    """Make every mount read-only one by one, for kernels before 5.12."""
     with open("/proc/self/mountinfo") as file:
         mounts = [line.split(" ") for line in file]
     for fields in mounts:
@@ -194,7 +206,6 @@ def keep_the_parents_root() -> None:
         # A mount that another one covers cannot be reached, by a program of the node neither.
         with contextlib.suppress(NodeError):
             mount("none", point, None, flags)
-    make_system_mounts("/")
 
 
 # -- a node's network -------------------------------------------------------------------------
@@ -206,8 +217,9 @@ def set_sysctls(sysctls: dict[str, str]) -> None:
         if name.startswith("net/ipv6/") and not os.path.isdir("/proc/sys/net/ipv6"):
             continue
         try:
-            with open(f"/proc/sys/{name}", "w") as file:
-                file.write(value)
+            fd = os.open(f"/proc/sys/{name}", os.O_WRONLY)
+            os.write(fd, value.encode())
+            os.close(fd)
         except OSError as error:
             raise NodeError(f"sysctl {name}={value} was refused: {error.strerror}") from error
 
