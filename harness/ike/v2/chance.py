@@ -19,6 +19,7 @@ class Purpose(StrEnum):
     IV = "iv"
     COOKIE = "cookie"
     SIGNATURE = "signature"
+    LINK = "link"
 
 
 Draw = Callable[[Purpose, int], bytes]

@@ -24,6 +24,7 @@ from harness.ike.v2.children import install
 from harness.ike.v2.collisions import Contender, loses
 from harness.ike.v2.connection import ChildConfig
 from harness.ike.v2.events import ChildSaFailed, Reason
+from harness.ike.v2.followup import follow
 from harness.ike.v2.ike_sa import IkeSa, IkeState
 from harness.ike.v2.informational import DeleteChild
 from harness.ike.v2.message import Arrival, wanted_group
@@ -84,6 +85,28 @@ class CreateChild:
             self._report(sa, disagreement.reason, None)
             sa.queue(DeleteChild.unwanted(offer.spi), now)
             return
+        methods = tuple(method for _, method in agreement.selection.suite.additional)
+        follow(
+            sa,
+            self,
+            arrival,
+            methods,
+            shared,
+            lambda secrets, at: self._complete(sa, offer, agreement, nonce, secrets, at),
+            lambda failure, at: self._refused(sa, failure, at),
+            now,
+        )
+
+    def _complete(
+        self,
+        sa: IkeSa,
+        offer: ChildOffer,
+        agreement: Agreement,
+        nonce: bytes,
+        shared: tuple[bytes, ...],
+        now: float,
+    ) -> None:
+        """Take the CHILD_SA in, and close it or the one that it replaces."""
         child = make_child(sa, agreement, offer.nonce, nonce, shared)
         record = self._record
         if sa.children.deleted_early(child.outbound_spi):
@@ -157,11 +180,14 @@ class CreateChild:
         except InvalidKeyExchangeData:
             raise Disagreement(Reason.UNACCEPTABLE_ANSWER) from None
 
-    def _refused(self, sa: IkeSa, error: Notify, now: float) -> None:
+    def _refused(self, sa: IkeSa, error: Notify | None, now: float) -> None:
         record = self._record
         if record is not None and self._old_is_replaced(sa, record, now):
             return
         self._back_to_old()
+        if error is None:
+            self._report(sa, Reason.UNACCEPTABLE_ANSWER, None)
+            return
         group = wanted_group(error)
         methods = {method.id for each in self.config.proposals for method in each.groups}
         self._tries += 1
@@ -170,7 +196,7 @@ class CreateChild:
         elif group is not None and group in methods and group != self._group:
             self._group = group
             sa.queue(self, now, first=True)
-        elif error.notify_type == NotifyType.TEMPORARY_FAILURE:
+        elif error.notify_type in (NotifyType.TEMPORARY_FAILURE, NotifyType.STATE_NOT_FOUND):
             sa.later(self, now + sa.host.settings.temporary_wait * self._tries)
         elif error.notify_type == NotifyType.CHILD_SA_NOT_FOUND and record is not None:
             sa.remove_child(record, Reason.NOT_FOUND)

@@ -20,9 +20,10 @@ from harness.ike.v2.children import install
 from harness.ike.v2.collisions import Collision, Contender
 from harness.ike.v2.create_child import CreateChild, await_delete
 from harness.ike.v2.events import Reason
+from harness.ike.v2.followup import Unfinished, await_followup
 from harness.ike.v2.host import Answer
 from harness.ike.v2.ike_sa import IkeSa, IkeState
-from harness.ike.v2.message import Arrival, Sent
+from harness.ike.v2.message import Arrival
 from harness.ike.v2.rekey_ike import RekeyIke, answer_rekey_ike, is_ike_rekey
 
 
@@ -62,8 +63,8 @@ def _agreed(sa: IkeSa, arrival: Arrival, old: ChildRecord | None, now: float) ->
     wanted = answer_payloads(agreement)
     payloads = (*wanted[:-2], Nonce(nonce_r), *public, *wanted[-2:])
 
-    def then(sent: Sent) -> None:
-        child = make_child(sa, agreement, nonce_i, nonce_r, shared)
+    def complete(secrets: tuple[bytes, ...]) -> None:
+        child = make_child(sa, agreement, nonce_i, nonce_r, secrets)
         if old is None:
             install(sa, child, agreement.config, now)
             return
@@ -76,7 +77,21 @@ def _agreed(sa: IkeSa, arrival: Arrival, old: ChildRecord | None, now: float) ->
         else:
             await_delete(sa, old, spi, now)
 
-    return Answer(payloads, then)
+    additional = tuple(method for _, method in agreement.selection.suite.additional)
+    if additional:
+        unfinished = Unfinished(additional, shared, lambda: _wanted(sa, old), complete)
+        return Answer((*payloads, await_followup(sa, unfinished)))
+    return Answer(payloads, lambda sent: complete(shared))
+
+
+def _wanted(sa: IkeSa, old: ChildRecord | None) -> bool:
+    """Whether nothing happened to the SA that is being rekeyed since the peer asked for that."""
+    if not sa.alive or old is None:
+        return sa.alive
+    return sa.children.inbound(old.sa.inbound_spi) is old and old.state in (
+        ChildState.INSTALLED,
+        ChildState.REKEYING,
+    )
 
 
 def _rekeys(task: object, record: ChildRecord) -> bool:

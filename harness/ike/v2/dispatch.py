@@ -9,6 +9,7 @@ from harness.ike.payloads_v2 import Notify
 from harness.ike.v2.auth_responder import answer_auth
 from harness.ike.v2.create_child_responder import answer_create_child
 from harness.ike.v2.events import Reason
+from harness.ike.v2.followup import answer_followup
 from harness.ike.v2.host import Answer
 from harness.ike.v2.ike_sa import IkeSa
 from harness.ike.v2.informational import answer_informational, deletes_ike_sa
@@ -27,6 +28,8 @@ def answer(sa: IkeSa, arrival: Arrival, now: float) -> Answer | None:
         case ExchangeType.CREATE_CHILD_SA:
             confirmed_by_use(sa, now)
             found = answer_create_child(sa, arrival, now)
+        case ExchangeType.IKE_FOLLOWUP_KE:
+            found = answer_followup(sa, arrival, now)
         case ExchangeType.INFORMATIONAL:
             found = _informational(sa, arrival, now)
         case _:

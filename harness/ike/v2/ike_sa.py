@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from harness.ike.constants_v2 import ExchangeType, Flag, NotifyType
 from harness.ike.payload import Payload
@@ -37,6 +38,9 @@ from harness.ike.v2.opening import Broken, open_message
 from harness.ike.v2.sealing import Sealer, clear_octets
 from harness.ike.v2.window import RequestWindow, ResponseWindow
 from harness.ike.wire import VERSION_2, Message
+
+if TYPE_CHECKING:
+    from harness.ike.v2.followup import Unfinished
 
 MOST_TASKS = 256
 """How many exchanges may wait; a caller that asks for more is told so."""
@@ -112,7 +116,8 @@ class IkeSa:
         self.collision: Collision | None = None
         self.predecessor: bytes | None = None
         self.successor: bytes | None = None
-        self.followups: dict[bytes, object] = {}
+        self.followups: dict[bytes, Unfinished] = {}
+        self.following: Task | None = None
         self.announced = False
         self.born = now
         self.heard = now
@@ -141,7 +146,9 @@ class IkeSa:
 
     @property
     def busy_with(self) -> Task | None:
-        """The exchange of ours that has no answer yet."""
+        """The exchange of ours that is not finished; for an IKE_FOLLOWUP_KE what it is part of."""
+        if self.following is not None:
+            return self.following
         return self.requests.pending.task if self.requests.pending else None
 
     def emit(self, event: Event) -> None:
@@ -259,9 +266,9 @@ class IkeSa:
             self._take_request(arrival, now)
 
     def _take_response(self, arrival: Arrival, now: float) -> None:
-        task = self.busy_with
-        if task is None:
+        if self.requests.pending is None:
             return
+        task = self.requests.pending.task
         error = arrival.notify(NotifyType.INVALID_SYNTAX)
         self.requests.answered()
         self._parts[True].clear()
@@ -333,9 +340,9 @@ class IkeSa:
         for record in self.children:
             self.remove_child(record, Reason.IKE_SA_CLOSED)
         waiting = [*self.tasks, *(task for _, task in self.delayed)]
-        task = self.busy_with
-        if task is not None and not task.outlives:
-            waiting.append(task)
+        pending = self.requests.pending
+        if pending is not None and not pending.task.outlives:
+            waiting.append(pending.task)
             self.requests.withdraw()
         self.tasks.clear()
         self.delayed.clear()

@@ -17,11 +17,12 @@ from harness.ike.v2.collisions import Collision, Contender, loses
 from harness.ike.v2.create_child import CreateChild
 from harness.ike.v2.established import become_established
 from harness.ike.v2.events import IkeRekeyFailed, Reason
+from harness.ike.v2.followup import Unfinished, await_followup, follow
 from harness.ike.v2.host import Answer
 from harness.ike.v2.ike_sa import IkeSa, IkeState
 from harness.ike.v2.informational import DeleteChild, DeleteIke
 from harness.ike.v2.keys import key_set
-from harness.ike.v2.message import Arrival, Sent, wanted_group
+from harness.ike.v2.message import Arrival, wanted_group
 from harness.ike.v2.suites import Selection
 
 IKE_SPI_SIZE = 8
@@ -71,13 +72,39 @@ class RekeyIke:
         if error is not None:
             self._refused(sa, error, now)
             return
-        new = self._make(sa, offer, arrival, now)
-        if new is None:
+        agreed = self._agreed(sa, offer, arrival)
+        if agreed is None:
             self._report(sa, Reason.UNACCEPTABLE_ANSWER, None)
             return
+        selection, nonce, shared = agreed
+        methods = tuple(method for _, method in selection.suite.additional)
+        follow(
+            sa,
+            self,
+            arrival,
+            methods,
+            (shared,),
+            lambda secrets, at: self._complete(sa, offer, selection, nonce, secrets, at),
+            lambda failure, at: self._refused(sa, failure, at),
+            now,
+        )
+
+    def _complete(
+        self,
+        sa: IkeSa,
+        offer: _Offer,
+        selection: Selection,
+        nonce: bytes,
+        shared: tuple[bytes, ...],
+        now: float,
+    ) -> None:
+        """Make the new IKE SA, and close it or the one that it replaces."""
+        new = _successor(
+            sa, offer.spi, selection, (offer.nonce, nonce), shared, initiator=True, now=now
+        )
         collision = sa.collision
         other = None if collision is None else sa.host.ike_sa(collision.spi)
-        own = Contender(offer.nonce, arrival.nonce or b"")
+        own = Contender(offer.nonce, nonce)
         if sa.state is IkeState.CLOSED or sa.successor is not None:
             # The peer's SA took over meanwhile: what this made is nobody's.
             new.queue(DeleteIke(Reason.REDUNDANT), now)
@@ -95,7 +122,10 @@ class RekeyIke:
     def abandon(self, sa: IkeSa, reason: Reason) -> None:
         """The IKE SA ended, which is reported by itself."""
 
-    def _make(self, sa: IkeSa, offer: _Offer, arrival: Arrival, now: float) -> IkeSa | None:
+    def _agreed(
+        self, sa: IkeSa, offer: _Offer, arrival: Arrival
+    ) -> tuple[Selection, bytes, bytes] | None:
+        """What the peer chose, its nonce and the shared secret; None where it may not."""
         answered, ke, nonce = arrival.sa, arrival.ke, arrival.nonce
         if answered is None or ke is None or nonce is None or ke.group != offer.group:
             return None
@@ -104,20 +134,20 @@ class RekeyIke:
         if selection is None or not _usable(selection, offer.group):
             return None
         try:
-            shared = offer.share.agree(ke.data)
+            return selection, nonce, offer.share.agree(ke.data)
         except InvalidKeyExchangeData:
             return None
-        return _successor(
-            sa, offer.spi, selection, (offer.nonce, nonce), shared, initiator=True, now=now
-        )
 
-    def _refused(self, sa: IkeSa, error: Notify, now: float) -> None:
+    def _refused(self, sa: IkeSa, error: Notify | None, now: float) -> None:
         if sa.state is IkeState.CLOSED or sa.successor is not None:
             return
         collision = sa.collision
         other = None if collision is None else sa.host.ike_sa(collision.spi)
         if other is not None:
             take_over(sa, other, now)
+            return
+        if error is None:
+            self._report(sa, Reason.UNACCEPTABLE_ANSWER, None)
             return
         self._tries += 1
         group = wanted_group(error)
@@ -127,7 +157,7 @@ class RekeyIke:
         elif group is not None and group in methods and group != self._group:
             self._group = group
             sa.queue(self, now, first=True)
-        elif error.notify_type == NotifyType.TEMPORARY_FAILURE:
+        elif error.notify_type in (NotifyType.TEMPORARY_FAILURE, NotifyType.STATE_NOT_FOUND):
             # Longer than a CHILD_SA waits, so that the two do not meet again and again.
             sa.later(self, now + sa.host.settings.temporary_wait * (self._tries + 0.5))
         else:
@@ -168,21 +198,23 @@ def answer_rekey_ike(sa: IkeSa, arrival: Arrival, now: float) -> Answer:
         return Answer((Notify(NotifyType.INVALID_SYNTAX),))
     own_nonce = sa.host.draw(Purpose.NONCE, sa.host.settings.nonce_size)
 
-    def then(sent: Sent) -> None:
-        new = _successor(sa, spi, selection, (nonce, own_nonce), shared, initiator=False, now=now)
+    def complete(secrets: tuple[bytes, ...]) -> None:
+        new = _successor(sa, spi, selection, (nonce, own_nonce), secrets, initiator=False, now=now)
         if isinstance(sa.busy_with, RekeyIke):
             sa.collision = Collision(Contender(nonce, own_nonce), new.spi)
         else:
             take_over(sa, new, now)
 
-    return Answer(
-        (
-            SecurityAssociation((selection.proposal,)),
-            Nonce(own_nonce),
-            KeyExchange(group.id, public),
-        ),
-        then,
+    payloads: tuple[Payload, ...] = (
+        SecurityAssociation((selection.proposal,)),
+        Nonce(own_nonce),
+        KeyExchange(group.id, public),
     )
+    additional = tuple(method for _, method in selection.suite.additional)
+    if additional:
+        unfinished = Unfinished(additional, (shared,), lambda: sa.alive, complete)
+        return Answer((*payloads, await_followup(sa, unfinished)))
+    return Answer(payloads, lambda sent: complete((shared,)))
 
 
 def closed_by_peer(sa: IkeSa, now: float) -> None:
@@ -238,7 +270,7 @@ def _successor(
     spi: bytes,
     selection: Selection,
     nonces: tuple[bytes, bytes],
-    shared: bytes,
+    shared: tuple[bytes, ...],
     *,
     initiator: bool,
     now: float,
@@ -259,7 +291,7 @@ def _successor(
     new.predecessor = old.spi
     new.state = IkeState.ESTABLISHED
     new.handshake = None
-    seed = rekeyed_skeyseed(old.keys.prf, old.keys.keys.d, (shared,), *nonces)
+    seed = rekeyed_skeyseed(old.keys.prf, old.keys.keys.d, shared, *nonces)
     old.host.adopt(new)
     origin = SaOrigin(*nonces, new.spi_i, new.spi_r)
     new.use_keys(key_set(selection.suite, selection.suite.prf, origin, seed))

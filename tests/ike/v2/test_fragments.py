@@ -10,13 +10,29 @@ import pytest
 
 from harness.ike.constants_v2 import ExchangeType, NotifyType
 from harness.ike.payload import RawPayload
-from harness.ike.payloads_v2 import Notify
+from harness.ike.payloads_v2 import KeyExchange, Notify
 from harness.ike.transforms import key_exchange
 from harness.ike.v2.connection import Connection, Settings
-from harness.ike.v2.events import IkeKeysDerived, InitiationFailed, NotifyReceived
+from harness.ike.v2.events import (
+    IkeKeysDerived,
+    InitiationFailed,
+    NotifyReceived,
+    PeerAlive,
+    ScriptedResponse,
+)
 from harness.ike.v2.fragments import MOST_OCTETS, Reassembly, Whole
 from harness.ike.v2.suites import IkeProposal
-from tests.ike.v2.pair import ECP_256, IKE, MOON_NET, SUN_NET, X25519, Pair
+from tests.ike.v2.pair import (
+    ECP_256,
+    ESP_PFS,
+    IKE,
+    MOON_NET,
+    NET,
+    NET_MIRRORED,
+    SUN_NET,
+    X25519,
+    Pair,
+)
 
 ML_KEM_768, ML_KEM_1024 = key_exchange("ML_KEM_768"), key_exchange("ML_KEM_1024")
 HYBRID = replace(IKE, additional=((ML_KEM_768,),))
@@ -149,6 +165,61 @@ def test_fragments_need_both_ends() -> None:
     (letter,) = pair.collect()
     assert letter.header.exchange == ExchangeType.INFORMATIONAL
     assert letter.header.next_payload == 46
+
+
+TWICE = replace(ESP_PFS, additional=((ML_KEM_768,), (ECP_256,)))
+
+
+def hybrid_children() -> Pair:
+    mine, yours = with_proposal(HYBRID)
+    mine = replace(mine, children=(replace(NET, proposals=(TWICE,)),))
+    yours = replace(yours, children=(replace(NET_MIRRORED, proposals=(TWICE,)),))
+    return Pair((mine,), (yours,)).up()
+
+
+@pytest.mark.parametrize("names", [("moon",), ("sun",), ("moon", "sun")])
+def test_a_child_rekey_with_more_key_exchanges_ends_with_one_child(names: tuple[str, ...]) -> None:
+    pair = hybrid_children()
+    old = pair.moon.child.inbound_spi
+    for name in names:
+        end = getattr(pair, name)
+        end.endpoint.commands.rekey_child(end.ike, end.child.inbound_spi, 0.0)
+    pair.rest()
+    pair.agree()
+    assert pair.moon.child.inbound_spi != old
+    assert len(pair.moon.child.suite.additional) == 2
+
+
+@pytest.mark.parametrize("names", [("moon",), ("sun",), ("moon", "sun")])
+def test_an_ike_rekey_with_more_key_exchanges_ends_with_one_ike_sa(names: tuple[str, ...]) -> None:
+    pair = hybrid_children()
+    old = pair.moon.ike
+    for name in names:
+        end = getattr(pair, name)
+        end.endpoint.commands.rekey_ike(end.ike, 0.0)
+    pair.rest()
+    pair.agree()
+    assert pair.moon.ike != old
+    (sa,) = [one for one in pair.moon.endpoint.all_sas() if one.spi == pair.moon.ike]
+    (other,) = [one for one in pair.sun.endpoint.all_sas() if one.spi == pair.sun.ike]
+    assert sa.keys is not None
+    assert other.keys is not None
+    assert sa.keys.keys == other.keys.keys
+    pair.moon.endpoint.commands.check_liveness(pair.moon.ike, pair.now)
+    pair.settle()
+    assert pair.moon.events(PeerAlive)
+
+
+def test_a_followup_that_belongs_to_nothing_is_refused() -> None:
+    pair = hybrid_children()
+    link = Notify(NotifyType.ADDITIONAL_KEY_EXCHANGE, b"?")
+    pair.moon.endpoint.commands.exchange(
+        pair.moon.ike, ExchangeType.IKE_FOLLOWUP_KE, [KeyExchange(36, bytes(1184)), link], 0.0
+    )
+    pair.settle()
+    (answer,) = pair.moon.events(ScriptedResponse)
+    assert answer.payloads == (Notify(NotifyType.STATE_NOT_FOUND),)
+    pair.agree()
 
 
 def test_a_rekey_in_a_hybrid_ike_sa_keeps_its_first_group() -> None:

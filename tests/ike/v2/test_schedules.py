@@ -9,11 +9,26 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.ike.v2.connection import Retransmission, Settings
-from tests.ike.v2.pair import ESP_PFS, MOON_NET, NET, NET_MIRRORED, SUN_NET, End, Pair
+from harness.ike.v2.suites import ChildProposal
+from tests.ike.v2.pair import (
+    ECP_256,
+    ESP,
+    ESP_PFS,
+    IKE,
+    MOON_NET,
+    NET,
+    NET_MIRRORED,
+    SUN_NET,
+    End,
+    Pair,
+)
 
 PATIENT = Settings(retransmission=Retransmission(first=1.0, factor=1.2, tries=14))
 COMMANDS = ("rekey_child", "rekey_ike", "create_child", "delete_child", "liveness")
 FAULTS = ("deliver", "deliver", "deliver", "lose", "double", "last", "time")
+
+# None, one key exchange, and one that needs IKE_FOLLOWUP_KE behind it.
+CHILDREN = (ESP, ESP_PFS, replace(ESP_PFS, additional=((ECP_256,),)))
 
 steps = st.lists(
     st.tuples(st.sampled_from(("moon", "sun")), st.sampled_from(COMMANDS))
@@ -72,14 +87,15 @@ def play(pair: Pair, schedule: list[tuple[str, str]]) -> None:
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(steps, st.integers(0, 1_000_000), st.booleans())
+@given(steps, st.integers(0, 1_000_000), st.sampled_from(CHILDREN))
 def test_both_ends_agree_after_any_schedule(
-    schedule: list[tuple[str, str]], seed: int, pfs: bool
+    schedule: list[tuple[str, str]], seed: int, esp: ChildProposal
 ) -> None:
-    mine, yours = MOON_NET, SUN_NET
-    if pfs:
-        mine = replace(mine, children=(replace(NET, proposals=(ESP_PFS,)),))
-        yours = replace(yours, children=(replace(NET_MIRRORED, proposals=(ESP_PFS,)),))
+    additional = esp.additional
+    mine = replace(MOON_NET, children=(replace(NET, proposals=(esp,)),))
+    yours = replace(SUN_NET, children=(replace(NET_MIRRORED, proposals=(esp,)),))
+    ike = replace(IKE, additional=additional)
+    mine, yours = (replace(one, proposals=(ike,)) for one in (mine, yours))
     pair = Pair((mine,), (yours,), seed=seed, settings=PATIENT).up()
     play(pair, schedule)
     pair.agree()
