@@ -76,7 +76,11 @@ class Host(Protocol):
         ...
 
     def drop_others(self, session: Session, now: float) -> None:
-        """Forget all other SAs with the peer, who says that it has none (RFC 2407 4.6.3.3)."""
+        """Forget all older SAs with the peer, who says that it has none (RFC 2407 4.6.3.3).
+
+        What was made while this ISAKMP SA was being negotiated is as new as it: both ends may
+        have begun at once.
+        """
         ...
 
     def rekey_isakmp(self, session: Session, now: float) -> None:

@@ -30,7 +30,7 @@ from harness.ike.v1.session import Session
 from harness.ike.v1.timers import Timers
 from harness.ike.v2.address import NAT_PORT, Address, Datagram, Path
 
-_RETRY = 0.05
+_RETRY = 0.01
 _NO_COOKIE = bytes(8)
 _OURS_TO_RETRY = frozenset({Reason.TIMEOUT, Reason.EXPIRED, Reason.SUPERSEDED})
 
@@ -157,10 +157,10 @@ class Hub:
         """See Host."""
         name, peer = _peer_of(session)
         for record in self.ipsec.with_peer(name, peer):
-            if record.isakmp != session.cookie:
+            if record.isakmp != session.cookie and record.established < session.started_at:
                 self.remove(record.sa.inbound_spi, Reason.INITIAL_CONTACT, now)
         for other in tuple(self._by_peer.get((name, peer), ())):
-            if other is not session:
+            if other is not session and other.established_at < session.started_at:
                 other.close(Reason.INITIAL_CONTACT, now)
 
     def rekey_isakmp(self, session: Session, now: float) -> None:
@@ -208,7 +208,7 @@ class Hub:
         """See Host."""
         key = _peer_of(session)
         newest = self.newest(*key)
-        if not session.established and newest is not None and newest is not session:
+        if newest is not None and newest is not session:
             if reason in _OURS_TO_RETRY and not newest.quick_modes.is_making(child):
                 newest.add_child(child, now)
             return

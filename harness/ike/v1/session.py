@@ -55,6 +55,7 @@ class Session:
         self.handshake = handshake
         self.replaces = replaces
         self.state = State.NEGOTIATING
+        self.started_at = handshake.negotiation.now
         self.established_at = 0.0
         self.sealed_octets = 0
         self.quick_modes = QuickModes(self)

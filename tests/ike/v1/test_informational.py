@@ -129,6 +129,7 @@ def test_a_peer_that_comes_back_after_a_crash_makes_the_other_forget_it():
     pair = Pair()
     pair.up()
     old = pair.b.sas[0]
+    pair.advance(1)
     fresh = Pair(seed=99)
     pair.a = fresh.a
     pair.initiate()

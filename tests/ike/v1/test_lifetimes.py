@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Lifetimes in seconds and kilobytes, and the rekeying before they end."""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.ike.v1.configuration import Lifetime, Phase1, Rekeying
+from harness.ike.v1.events import (
+    IpsecSaInstalled,
+    IpsecSaRemoved,
+    IsakmpSaClosed,
+    IsakmpSaEstablished,
+)
+from harness.ike.v1.reasons import Reason
+from tests.ike.v1.pair import Pair, mirrored, seil, swan
+
+MINUTE = Phase1(lifetime=Lifetime(60))
+
+
+def living(connection, **lifetime):
+    return {"children": (replace(connection.children[0], lifetime=Lifetime(**lifetime)),)}
+
+
+def moments(pair: Pair, end, kind, seconds: float) -> list[float]:
+    """When, after now, something happened."""
+    start, found, seen = pair.now, [], len(end.of(kind))
+    while pair.now < start + seconds:
+        pair.advance(0.5)
+        found += [pair.now - start] * (len(end.of(kind)) - seen)
+        seen = len(end.of(kind))
+    return found
+
+
+def test_a_phase_1_of_sixty_seconds_is_followed_after_forty_eight():
+    pair = Pair(seil(phase1=MINUTE), swan(phase1=MINUTE))
+    pair.up()
+    assert moments(pair, pair.a, IsakmpSaEstablished, 150) == [48.0, 96.0, 144.0]
+    later = pair.a.of(IsakmpSaEstablished)
+    assert [one.replaces for one in later[1:]] == [one.isakmp for one in later[:-1]]
+    closed = pair.a.of(IsakmpSaClosed)
+    assert [one.isakmp for one in closed] == [one.isakmp for one in later[:2]]
+    assert {one.reason for one in closed} == {Reason.EXPIRED}
+    # The IPsec SAs outlive the ISAKMP SA that made them.
+    assert not pair.a.of(IpsecSaRemoved) + pair.b.of(IpsecSaRemoved)
+    assert len(pair.a.endpoint.isakmp_sas()) == len(pair.b.endpoint.isakmp_sas()) == 2
+
+
+def test_a_phase_2_of_sixty_seconds_is_followed_after_forty_eight():
+    pair = Pair(seil(**living(seil(), seconds=60)), swan())
+    pair.up()
+    assert moments(pair, pair.a, IpsecSaInstalled, 150) == [48.0, 96.0, 144.0]
+    assert len(pair.a.of(IsakmpSaEstablished)) == 1
+    removed = pair.a.of(IpsecSaRemoved)
+    assert [one.reason for one in removed] == [Reason.SUPERSEDED] * 3
+    assert [one.reason for one in pair.b.of(IpsecSaRemoved)] == [Reason.DELETED_BY_PEER] * 3
+    pair.advance(5)
+    assert len(pair.a.sas) == len(pair.b.sas) == 1
+    assert mirrored(pair.a, pair.b)
+
+
+def test_there_is_a_complete_sa_at_every_moment_of_ten_rekeys():
+    pair = Pair(seil(**living(seil(), seconds=60)), swan())
+    pair.up()
+    for _ in range(500):
+        pair.advance(1)
+        inbound = {sa.inbound_spi for sa in pair.b.sas}
+        assert {sa.outbound_spi for sa in pair.a.sas} & inbound
+    assert len(pair.a.of(IpsecSaInstalled)) >= 11
+
+
+@pytest.mark.parametrize("fraction", [0.5, 0.9])
+def test_the_fraction_is_configured(fraction):
+    pair = Pair(seil(rekey_at=fraction, **living(seil(), seconds=100)), swan())
+    pair.up()
+    assert moments(pair, pair.a, IpsecSaInstalled, 99) == [100 * fraction]
+
+
+def test_only_the_initiator_of_an_sa_replaces_it_unless_told_otherwise():
+    pair = Pair(seil(rekeying=Rekeying.NEVER, **living(seil(), seconds=60)), swan())
+    pair.up()
+    pair.advance(59)
+    assert len(pair.a.of(IpsecSaInstalled)) == 1
+    pair.advance(2)
+    assert pair.a.only(IpsecSaRemoved).reason is Reason.EXPIRED
+    assert not pair.a.sas + pair.b.sas
+    eager = Pair(
+        seil(rekeying=Rekeying.NEVER, **living(seil(), seconds=60)), swan(rekeying=Rekeying.ANY)
+    )
+    eager.up()
+    eager.advance(59)
+    assert [one.sa.initiator for one in eager.b.of(IpsecSaInstalled)] == [False, True]
+
+
+def test_a_phase_2_of_kilobytes_is_followed_when_they_are_nearly_used_up():
+    pair = Pair(seil(**living(seil(), seconds=3600, kilobytes=100)), swan())
+    pair.up()
+    old = pair.a.sas[0]
+    assert old.lifetime == Lifetime(3600, 100)
+    pair.a.endpoint.count_traffic(old.inbound_spi, 79 * 1024, pair.now)
+    pair.advance(1)
+    assert len(pair.a.of(IpsecSaInstalled)) == 1
+    pair.a.endpoint.count_traffic(old.inbound_spi, 1024, pair.now)
+    pair.advance(1)
+    assert len(pair.a.of(IpsecSaInstalled)) == 2
+    pair.a.endpoint.count_traffic(old.inbound_spi, 20 * 1024, pair.now)
+    pair.advance(1)
+    assert pair.a.only(IpsecSaRemoved) == IpsecSaRemoved(old, Reason.EXPIRED)
+    assert mirrored(pair.a, pair.b)
+
+
+def test_a_phase_1_of_kilobytes_is_followed_too():
+    small = Phase1(lifetime=Lifetime(86400, 1))
+    pair = Pair(seil(phase1=small), swan())
+    pair.up()
+    pair.advance(0.1)
+    assert len(pair.a.of(IsakmpSaEstablished)) >= 2
+
+
+def test_a_rekeying_that_gets_no_answer_is_tried_again():
+    pair = Pair(seil(**living(seil(), seconds=1000)), swan())
+    pair.up()
+    pair.b.script.on_transmit(lambda plain, datagrams: () if plain.is_exchange(32) else datagrams)
+    pair.advance(970)
+    assert len(pair.a.of(IpsecSaInstalled)) == 1
+    pair.b.script.clear()
+    pair.advance(100)
+    assert len(pair.a.of(IpsecSaInstalled)) == 2
+    assert pair.a.of(IpsecSaInstalled)[-1].sa in pair.a.sas
+    assert mirrored(pair.a, pair.b)
+
+
+def test_a_failed_phase_1_rekey_is_tried_again_while_the_old_one_lives():
+    pair = Pair(seil(phase1=Phase1(lifetime=Lifetime(2000))), swan())
+    pair.up()
+    pair.b.script.on_transmit(lambda plain, datagrams: () if plain.is_exchange(2) else datagrams)
+    pair.advance(1700)
+    assert len(pair.a.of(IsakmpSaEstablished)) == 1
+    pair.b.script.clear()
+    pair.advance(250)
+    assert len(pair.a.of(IsakmpSaEstablished)) == 2
+
+
+def test_a_child_that_must_be_replaced_after_phase_1_has_gone_gets_a_new_one():
+    pair = Pair(seil(**living(seil(), seconds=1000)), swan())
+    pair.up()
+    pair.a.endpoint.delete(pair.a.endpoint.isakmp_sas()[0], pair.now)
+    pair.run()
+    assert not pair.b.endpoint.isakmp_sas()
+    assert len(pair.b.sas) == 1
+    pair.advance(801)
+    assert len(pair.a.endpoint.isakmp_sas()) == 1
+    assert len(pair.a.of(IpsecSaInstalled)) == 2
