@@ -25,7 +25,7 @@ def command(options: argparse.Namespace) -> int:
     cache = locate()
     print(f"{'peer':<20} {'image':<22} {'built':<6} {'dialects':<34} ESP")
     for peer in known_peers((spec.name, spec.version) for spec in specs.values()).values():
-        built = "yes" if is_built(cache, specs[peer.image]) else "no"
+        built = "-" if not peer.image else "yes" if is_built(cache, specs[peer.image]) else "no"
         dialects, planes = ", ".join(peer.dialects), ", ".join(peer.data_planes)
-        print(f"{peer.name:<20} {peer.image:<22} {built:<6} {dialects:<34} {planes}")
+        print(f"{peer.name:<20} {peer.image or '-':<22} {built:<6} {dialects:<34} {planes}")
     return 0

@@ -9,6 +9,7 @@ words.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -145,6 +146,14 @@ class NativeFile:
     mode: int = 0o600
 
 
+def keep_copy(file: NativeFile, folder: Path) -> None:
+    """Leave a copy of what a daemon was given in the run's folder, below `configuration/`."""
+    copy = folder / "configuration" / file.path.lstrip("/")
+    copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with os.fdopen(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as kept:
+        kept.write(file.text)
+
+
 @dataclass(frozen=True)
 class Configuration:
     """How a daemon is to be set up: the connection, or files in its own dialect, and its options.
@@ -202,15 +211,30 @@ class Daemon(Protocol):
 class Peer(Protocol):
     """An implementation at a version."""
 
-    name: str
-    """``strongswan@6.0.1``"""
-    image: str
-    """The image its root file system comes from: a folder of ``images/``; empty for none."""
-    negotiates: bool
-    """Whether it speaks IKE; a keying tool does not."""
-    dialects: tuple[str, ...]
-    """The configuration languages it can be given, the preferred one first."""
-    data_planes: tuple[DataPlane, ...]
+    @property
+    def name(self) -> str:
+        """``strongswan@6.0.1``."""
+        ...
+
+    @property
+    def image(self) -> str:
+        """The image its root file system comes from: a folder of ``images/``; empty for none."""
+        ...
+
+    @property
+    def negotiates(self) -> bool:
+        """Whether it speaks IKE; a keying tool does not."""
+        ...
+
+    @property
+    def dialects(self) -> tuple[str, ...]:
+        """The configuration languages it can be given, the preferred one first."""
+        ...
+
+    @property
+    def data_planes(self) -> tuple[DataPlane, ...]:
+        """Who can do ESP for it."""
+        ...
 
     async def start(
         self, node: Node, configuration: Configuration, listener: Listener, logs: Path

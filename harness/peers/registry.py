@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import entry_points
 
 from harness.peers.contract import Peer
+from harness.peers.manual import IpXfrm
 from harness.peers.strongswan import StrongSwan
 
 GROUP = "ikelab.peers"
@@ -32,7 +33,8 @@ def drivers() -> Mapping[str, Driver]:
 def known_peers(images: Iterable[tuple[str, str]]) -> dict[str, Peer]:
     """Every peer by its name; `images` are pairs of an image's name and the version in it."""
     available = drivers()
-    peers = {}
+    by_hand = IpXfrm()
+    peers: dict[str, Peer] = {by_hand.name: by_hand}
     for image, version in images:
         driver = available.get(image.rpartition("-")[0])
         if driver is not None:
@@ -46,5 +48,5 @@ def find_peer(name: str, peers: Mapping[str, Peer]) -> Peer:
     try:
         return peers[name]
     except KeyError:
-        known = ", ".join(sorted(peers)) or "none, as no image is described"
+        known = ", ".join(sorted(peers))
         raise UnknownPeer(f"there is no peer {name!r}; there is {known}") from None

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from harness.peers.contract import (
     NativeFile,
     PeerError,
     Unsupported,
+    keep_copy,
 )
 from harness.peers.strongswan.charon import Charon
 from harness.peers.strongswan.complaints import STARTER, SWANCTL, complaints
@@ -63,10 +65,13 @@ class StrongSwan:
                 f"it has {', '.join(self.dialects)}"
             )
         settings = charon_settings(configuration.data_plane, configuration.options)
-        node.write(SETTINGS_FILE, write_settings(settings) + "\n")
         files = configuration.files or _written(configuration)
-        for file in files:
+        for file in (NativeFile(SETTINGS_FILE, write_settings(settings) + "\n"), *files):
             node.write(file.path, file.text, file.mode)
+            keep_copy(file, logs)
+        if configuration.dialect == "vici" and configuration.side is not None:
+            over_vici = json.dumps(load_conn(configuration.side), indent=1) + "\n"
+            keep_copy(NativeFile("/load-conn.json", over_vici), logs)
         program = (
             [STARTER_PROGRAM, "--nofork"] if configuration.dialect == "ipsec.conf" else [CHARON]
         )
