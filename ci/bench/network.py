@@ -163,25 +163,34 @@ async def beside(spawner: Spawner, folder: Path, count: int, rate: int) -> Rate:
         return Rate(rate, sent, len(kept), count - len(kept), 0.0)
 
 
-async def median_up(topology: Topology, spawner: Spawner) -> float:
-    times = []
-    for _ in range(ROUNDS):
-        started = time.perf_counter()
-        async with Network.up(topology, spawner):
-            times.append(time.perf_counter() - started)
-    return statistics.median(times)
+async def time_up(topology: Topology, spawner: Spawner) -> float:
+    started = time.perf_counter()
+    async with Network.up(topology, spawner):
+        return time.perf_counter() - started
 
 
-async def median_with_ip(spawner: Spawner) -> float:
+async def time_with_ip(spawner: Spawner) -> float:
     """The same made by `ip`, in a node whose /run and namespaces are gone with it."""
-    times = []
-    for _ in range(ROUNDS):
-        node = await spawner.node("tools")
-        started = time.perf_counter()
-        await node.run(["sh", "-c", FIVE_LINKS_WITH_IP])
-        times.append(time.perf_counter() - started)
-        await node.close()
-    return statistics.median(times)
+    node = await spawner.node("tools")
+    started = time.perf_counter()
+    await node.run(["sh", "-c", FIVE_LINKS_WITH_IP])
+    took = time.perf_counter() - started
+    await node.close()
+    return took
+
+
+async def medians(spawner: Spawner) -> tuple[float, float, float]:
+    """Return the times of ten nodes, of the same with `ip` and of moon and sun, taken in turns."""
+    rounds = [
+        (
+            await time_up(FIVE_LINKS, spawner),
+            await time_with_ip(spawner),
+            await time_up(MOON_SUN, spawner),
+        )
+        for _ in range(ROUNDS)
+    ]
+    ten, with_ip, moon_sun = (statistics.median(times) for times in zip(*rounds, strict=True))
+    return ten, with_ip, moon_sun
 
 
 async def main(count: int) -> int:
@@ -211,9 +220,7 @@ async def main(count: int) -> int:
             kernel = max(kernel, result.sent)
     ratio = f"{lossless / kernel:.2f}" if kernel else "all of it"
     print(f"  without loss: {lossless:,.0f}, beside {kernel:,.0f}: {ratio}\n")
-    with_ip = await median_with_ip(spawner)
-    ten = await median_up(FIVE_LINKS, spawner)
-    moon_sun = await median_up(MOON_SUN, spawner)
+    ten, with_ip, moon_sun = await medians(spawner)
     print(f"ten namespaces, five links   {ten * 1000:6.1f} ms")
     print(f"  the same with ip           {with_ip * 1000:6.1f} ms   {with_ip / ten:.1f} times")
     print(f"moon and sun, recorded       {moon_sun * 1000:6.1f} ms")

@@ -191,7 +191,7 @@ def keep_the_parents_root() -> None:
     number, size = ctypes.c_long(SYS_MOUNT_SETATTR), ctypes.c_size_t(len(attributes))
     if libc.syscall(number, AT_FDCWD, b"/", AT_RECURSIVE, attributes, size) < 0:
         remount_each()
-    make_system_mounts("/")
+    make_system_mounts("")
 
 
 def remount_each() -> None:

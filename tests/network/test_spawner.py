@@ -36,7 +36,7 @@ asyncio.run(main(Path(sys.argv[1])))
 
 def apart(*argv: str) -> str:
     """Run a program whose mounts are its own, and return what it printed."""
-    command = ["unshare", "--mount", "--pid", "--fork", *argv]
+    command = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--net", *argv]
     done = subprocess.run(command, capture_output=True, cwd=ROOT, check=True, text=True)
     return done.stdout
 
