@@ -19,6 +19,8 @@ def next_deadline(sa: IkeSa) -> float | None:
     if sa.expires_at is not None:
         instants.append(sa.expires_at)
     if sa.alive:
+        if _keeps_alive(sa):
+            instants.append(sa.spoke + sa.host.settings.keepalive)
         if sa.rekey_at is not None:
             instants.append(sa.rekey_at)
         if sa.connection.dpd_after is not None and sa.requests.pending is None:
@@ -46,7 +48,15 @@ def pass_time(sa: IkeSa, now: float) -> bool:
             sa.queue(task, now)
     if sa.alive:
         _lifetimes(sa, now)
+        if _keeps_alive(sa) and now >= sa.spoke + sa.host.settings.keepalive:
+            sa.spoke = now
+            sa.host.keep_alive(sa.path)
     return True
+
+
+def _keeps_alive(sa: IkeSa) -> bool:
+    """Whether a NAT in front of this end would forget it (RFC 3948 4)."""
+    return sa.announced and sa.nat.local and sa.host.settings.keepalive > 0
 
 
 def _repeat(sa: IkeSa, now: float) -> None:

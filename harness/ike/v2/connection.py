@@ -140,8 +140,9 @@ class Settings:
 
     `cookie_threshold` half-open SAs make it ask for cookies, `half_open_limit` make it deaf to
     more. `fragment_size` bounds a fragment's message with IP and UDP header; 0 sends none.
-    `epoch` is the instant at which `now` is 0, which certificates are checked against.
-    `temporary_wait` passes before something is tried again that the peer had no time for.
+    `keepalive` is how long an end behind a NAT is silent at most, 0 for ever. `epoch` is the
+    instant at which `now` is 0, which certificates are checked against. `temporary_wait` passes
+    before something is tried again that the peer had no time for.
     """
 
     retransmission: Retransmission = Retransmission()

@@ -207,6 +207,7 @@ class CreateChild:
     def _old_is_replaced(self, sa: IkeSa, record: ChildRecord, now: float) -> bool:
         """Whether the peer closed or rekeyed the old SA while this exchange ran."""
         if sa.children.inbound(record.sa.inbound_spi) is not record:
+            self._back_to_old()
             return True
         if record.collision is not None:
             await_delete(sa, record, record.collision.spi, now)

@@ -19,7 +19,7 @@ from harness.ike.constants_v2 import ExchangeType, Flag, NotifyType
 from harness.ike.malformed import Malformed
 from harness.ike.payload import Payload
 from harness.ike.payloads_v2 import Notify
-from harness.ike.udp_encapsulation import Carried, unwrap, wrap
+from harness.ike.udp_encapsulation import KEEPALIVE, Carried, unwrap, wrap
 from harness.ike.v2 import dispatch
 from harness.ike.v2.address import Address, Datagram, Path
 from harness.ike.v2.chance import Draw
@@ -143,6 +143,10 @@ class Endpoint:
             for octets in messages
         )
         self._outbox.extend(self.seam.transmitting(plain, datagrams))
+
+    def keep_alive(self, path: Path) -> None:
+        """See Host."""
+        self._outbox.append(Datagram(KEEPALIVE, path.local, path.remote))
 
     def answer(self, sa: IkeSa, arrival: Arrival, now: float) -> Answer | None:
         """See Host."""

@@ -39,6 +39,10 @@ class Host(Protocol):
         """Send messages without marker along a path."""
         ...
 
+    def keep_alive(self, path: Path) -> None:
+        """Send a NAT-keepalive along a path."""
+        ...
+
     def answer(self, sa: IkeSa, arrival: Arrival, now: float) -> Answer | None:
         """What the exchange of a request says to it; None ignores it."""
         ...

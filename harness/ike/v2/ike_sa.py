@@ -26,6 +26,7 @@ from harness.ike.v2.events import (
     IkeSaClosed,
     InitiationFailed,
     NotifyReceived,
+    PathChanged,
     Reason,
     Refused,
 )
@@ -287,6 +288,7 @@ class IkeSa:
         if self.state is IkeState.CLOSED:
             return
         self._parts[False].clear()
+        self._follow_peer(arrival)
         scripted = self.host.seam.answering(arrival.plain)
         if scripted is not None:
             self.reply(arrival, Answer(tuple(scripted)))
@@ -295,6 +297,13 @@ class IkeSa:
         if answer is not None:
             self.reply(arrival, answer)
             self.advance(now)
+
+    def _follow_peer(self, arrival: Arrival) -> None:
+        """Follow a peer whose NAT gave it another address (RFC 7296 2.23), unless by MOBIKE."""
+        moved = arrival.path.remote != self.path.remote
+        if moved and self.announced and self.nat.remote and not self.abilities.mobike:
+            self.path = arrival.path
+            self.emit(PathChanged(self.spi, self.path, self.nat.present))
 
     def _opened(
         self, message: Message, octets: bytes, path: Path, arrived: Datagram

@@ -212,7 +212,10 @@ def answer_rekey_ike(sa: IkeSa, arrival: Arrival, now: float) -> Answer:
     )
     additional = tuple(method for _, method in selection.suite.additional)
     if additional:
-        unfinished = Unfinished(additional, (shared,), lambda: sa.alive, complete)
+        # A CHILD_SA exchange that this end began meanwhile would be torn from its IKE SA.
+        unfinished = Unfinished(
+            additional, (shared,), lambda: sa.alive and not _busy_with_child(sa), complete
+        )
         return Answer((*payloads, await_followup(sa, unfinished)))
     return Answer(payloads, lambda sent: complete((shared,)))
 

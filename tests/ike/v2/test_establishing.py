@@ -339,6 +339,32 @@ def test_behind_a_nat_both_ends_move_to_port_4500_and_encapsulate() -> None:
     pair.agree()
 
 
+def test_an_end_behind_a_nat_keeps_its_mapping_alive() -> None:
+    pair = Pair()
+    pair.translate = Napt()
+    pair.up()
+    pair.pass_deadline()
+    (letter,) = pair.collect()
+    assert pair.now == 20
+    assert (letter.sender, letter.datagram.data) == ("moon", b"\xff")
+    pair.settle()
+    pair.agree()
+
+
+def test_a_nat_that_forgets_its_mapping_is_followed() -> None:
+    pair = Pair((replace(MOON_NET, mobike=False),))
+    pair.translate = Napt()
+    pair.up()
+    napt = Napt()
+    napt.outside = Address("203.0.113.1", 50_000)
+    pair.translate = napt
+    pair.moon.endpoint.commands.check_liveness(pair.moon.ike, 0.0)
+    pair.settle()
+    (event,) = pair.sun.events(PathChanged)
+    assert event.path.remote == Address("203.0.113.1", 54_500)
+    assert pair.moon.events(PeerAlive)
+
+
 def test_without_a_nat_esp_stays_bare() -> None:
     pair = Pair().up()
     assert not pair.moon.child.encapsulated
