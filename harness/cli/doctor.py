@@ -140,8 +140,9 @@ def _images(cache: Cache) -> Iterator[Check]:
     for spec in specs.values():
         wanted = spec.kind != "kernel" or spec.name == DEFAULT_KERNEL
         built = is_built(cache, spec)
-        found = f"{spec.kind}, version {spec.version}" + ("" if built else ", not built yet")
-        yield Check(f"image {spec.name}", built, found, SETUP, needed=wanted)
+        later = ", not built yet" if wanted else ", built when --kernel asks for it"
+        found = f"{spec.kind}, version {spec.version}" + ("" if built else later)
+        yield Check(f"image {spec.name}", built, found, SETUP if wanted else "", needed=wanted)
     kernel = specs[DEFAULT_KERNEL]
     if is_built(cache, kernel) and shutil.which("qemu-system-x86_64"):
         accelerator = real_clock_accelerator(cache, obtain_kernel(cache, kernel))

@@ -54,4 +54,6 @@ def reason_of(report: pytest.TestReport, error: BaseException | None) -> str:
         return ""
     text = str(error).strip() or type(error).__name__
     first = text.splitlines()[0]
-    return first if isinstance(error, AssertionError) else f"{type(error).__name__}: {first}"
+    if isinstance(error, AssertionError | Unsupported):
+        return first
+    return f"{type(error).__name__}: {first}"
