@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Exchanges that cross: both ends at once, rekeys in rekeys, deletes in rekeys, random schedules."""
+"""Exchanges that cross: both ends at once, rekeys, deletes in rekeys, random schedules."""
 
 from dataclasses import replace
 from itertools import permutations
