@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Each wrong message that a conformance test wants is a few lines, and the peer minds it."""
+
+import pytest
+
+from harness.ike.constants_v1 import ExchangeType, Flag, NotifyType
+from harness.ike.payload import Forged, RawPayload
+from harness.ike.payloads_v1 import Hash, Notification, VendorId
+from harness.ike.v1.chance import Purpose, choosing
+from harness.ike.v1.endpoint import Endpoint
+from harness.ike.v1.events import IsakmpSaEstablished, NotifyReceived, QuickModeFailed, Refused
+from harness.ike.v1.script import Script, once
+from tests.ike.v1.pair import Pair, mirrored, seeded, seil
+
+MAIN, QUICK = ExchangeType.IDENTITY_PROTECTION, ExchangeType.QUICK_MODE
+INFORMATIONAL = ExchangeType.INFORMATIONAL
+
+
+def is_quick(plain):
+    return plain.is_exchange(QUICK)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"version": 0x30}, "major version 3"),
+        ({"length": 27}, "length 27"),
+        ({"length": 4000}, "length 4000"),
+        ({"initiator_spi": bytes(8)}, "initiator's cookie is zero"),
+        ({"message_id": 5}, "message id"),
+        ({"flags": Flag.ENCRYPTION}, "encrypted"),
+        ({"exchange": 99}, "cookies that are not known"),
+        ({"payloads": ()}, "without an SA payload"),
+        ({"payloads": (RawPayload(1, b"?"),)}, "SA body"),
+        ({"payloads": (Forged(VendorId(b"x"), length=3),)}, "length 3"),
+        ({"trailing": b"more"}, "stand behind the last payload"),
+    ],
+)
+def test_a_forged_first_message_is_refused_and_leaves_nothing(changes, why):
+    pair = Pair()
+    pair.a.script.on_send(once(lambda plain: True, lambda plain: plain.forged(**changes)))
+    pair.initiate()
+    pair.run()
+    assert why in pair.b.of(Refused)[0].why
+    assert pair.b.endpoint.half_open == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda plain: plain.forged(flags=plain.message.flags | 0xF8),
+        lambda plain: plain.forged(version=0x11),
+        lambda plain: plain.forged(payloads=(*plain.payloads, VendorId(b"unknown"))),
+        lambda plain: plain.forged(payloads=(VendorId(b"first"), *plain.payloads)),
+        lambda plain: plain.forged(payloads=(*plain.payloads, RawPayload(200, b"?", 0xFF))),
+    ],
+    ids=["reserved flags", "minor version", "vendor id", "unsorted", "unknown payload"],
+)
+def test_what_a_receiver_must_ignore_changes_nothing(change):
+    pair = Pair()
+    pair.a.script.on_send(once(lambda plain: plain.is_exchange(MAIN), change))
+    pair.up()
+    assert mirrored(pair.a, pair.b)
+
+
+def test_a_wrong_hash_is_ignored_and_the_right_one_is_taken_later():
+    pair = Pair()
+    pair.a.script.on_send(
+        once(is_quick, lambda plain: plain.forged(payloads=(Hash(bytes(32)), *plain.payloads)))
+    )
+    pair.initiate()
+    pair.run()
+    assert "HASH is wrong" in pair.b.of(Refused)[0].why
+    pair.initiate()
+    pair.run()
+    assert len(pair.b.sas) == 1
+
+
+def test_a_message_that_is_dropped_before_it_is_sent_goes_out_when_it_is_repeated():
+    pair = Pair()
+    pair.a.script.on_send(once(is_quick, lambda plain: None))
+    pair.initiate()
+    pair.run()
+    assert not pair.a.sas
+    pair.advance(4)
+    assert mirrored(pair.a, pair.b)
+    assert pair.a.sas
+
+
+def test_a_held_message_is_delivered_when_the_test_says_so():
+    pair = Pair()
+    held = pair.b.script.hold(is_quick)
+    pair.initiate()
+    pair.run()
+    assert len(held.datagrams) == 1
+    assert not pair.a.sas
+    pair.queue += held.release()
+    pair.run()
+    assert pair.a.sas
+
+
+def test_a_received_message_may_be_dropped_or_replaced():
+    pair = Pair()
+    pair.b.script.on_receive(once(is_quick, lambda plain: None))
+    pair.initiate()
+    pair.run()
+    assert not pair.b.sas
+    pair.advance(4)
+    assert pair.b.sas
+
+
+def test_any_exchange_may_be_started_at_any_time():
+    pair = Pair()
+    pair.up()
+    isakmp = pair.a.endpoint.isakmp_sas()[0]
+    notify = Notification(NotifyType.CONNECTED, b"hello")
+    pair.a.endpoint.send(isakmp, INFORMATIONAL, (notify,), pair.now, message_id=77)
+    pair.run()
+    found = pair.b.of(NotifyReceived)[-1]
+    assert (found.notify, found.data, found.protected) == (16384, b"hello", True)
+    pair.a.endpoint.send(isakmp, ExchangeType.NEW_GROUP_MODE, (), pair.now)
+    pair.run()
+    assert "exchange type 33" in pair.b.of(Refused)[-1].why
+    assert len(pair.b.sas) == 1
+
+
+def test_an_authentic_quick_mode_of_nonsense_is_answered_payload_malformed():
+    pair = Pair()
+    pair.up()
+    isakmp = pair.a.endpoint.isakmp_sas()[0]
+    pair.a.endpoint.send(isakmp, QUICK, (VendorId(b"?"),), pair.now)
+    pair.run()
+    assert pair.b.only(QuickModeFailed).notify == NotifyType.PAYLOAD_MALFORMED
+    assert pair.a.of(NotifyReceived)[-1].notify == NotifyType.PAYLOAD_MALFORMED
+
+
+def test_nonces_cookies_and_spis_can_be_chosen():
+    draw = choosing(seeded(1), Purpose.NONCE, [b"n" * 20, b"q" * 256])
+    draw = choosing(draw, Purpose.CHILD_SPI, [b"\x12\x34\x56\x78"])
+    draw = choosing(draw, Purpose.COOKIE, [b"cookie!!"])
+    pair = Pair()
+    script = Script()
+    pair.a.endpoint = Endpoint((seil(),), draw, seam=script)
+    pair.up()
+    assert pair.a.only(IsakmpSaEstablished).cookie_i == b"cookie!!"
+    assert pair.a.sas[0].inbound_spi == b"\x12\x34\x56\x78"
+    assert pair.b.sas[0].nonce_i == b"q" * 256
+
+
+def test_rules_can_be_cleared():
+    pair = Pair()
+    pair.a.script.on_send(lambda plain: None)
+    pair.initiate()
+    assert not pair.queue
+    pair.a.script.clear()
+    pair.advance(4)
+    assert pair.a.sas
