@@ -10,9 +10,9 @@ from struct import Struct
 from harness.capture.entries import Ipsec, Status
 from harness.capture.frames import Esp, Headers
 from harness.capture.secrets import IpsecSecret, Secrets
-from harness.capture.unsealing import unsealing
+from harness.capture.unsealing import Unsealing, unsealing
 from harness.ike.esp import NO_WINDOW_REACH
-from harness.ike.protection import IntegrityFailure, Protection
+from harness.ike.protection import IntegrityFailure
 from harness.ike.replay import extended_sequence
 
 _HEADER_SIZE = 8
@@ -29,7 +29,7 @@ class _Sa:
 
     secret: IpsecSecret
     esn: bool
-    protection: Protection
+    protection: Unsealing
     highest: int = 0
     proved: bool = False
     seen: dict[str, dict[int, int]] = field(default_factory=dict)

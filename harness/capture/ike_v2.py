@@ -13,13 +13,12 @@ from typing import NamedTuple
 
 from harness.capture.entries import Status
 from harness.capture.secrets import IkeV2Secret, Secrets
-from harness.capture.unsealing import fitting, unsealing
+from harness.capture.unsealing import Unsealing, fitting, unsealing
 from harness.ike.constants_v2 import ExchangeType, Flag, ProtocolId, TransformType
-from harness.ike.encrypted_payload import open_payloads
 from harness.ike.malformed import Malformed
 from harness.ike.payload import Payload
 from harness.ike.payloads_v2 import Encrypted, EncryptedFragment, SecurityAssociation
-from harness.ike.protection import IntegrityFailure, Protection
+from harness.ike.protection import IntegrityFailure
 from harness.ike.transforms import (
     Encryption,
     Integrity,
@@ -50,8 +49,8 @@ class Opened(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class _Keys:
     secret: IkeV2Secret
-    initiator: Protection
-    responder: Protection
+    initiator: Unsealing
+    responder: Unsealing
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +111,14 @@ class IkeV2Opener:
             keys = known[position]
             try:
                 side = keys.initiator if from_initiator else keys.responder
-                return open_payloads(side, prefix, body), keys
+                return _without_padding(side, prefix, body), keys
             except IntegrityFailure:
                 continue
         failures = self._failures.get(sa, 0)
         if failures < PATIENCE:
             for keys in self._untried(sa):
                 try:
-                    plaintext = open_payloads(
+                    plaintext = _without_padding(
                         keys.initiator if from_initiator else keys.responder, prefix, body
                     )
                 except IntegrityFailure:
@@ -207,6 +206,14 @@ class IkeV2Opener:
             self._negotiated[sa] = algorithms
         for spi in self._offered.get(exchange, ()):
             self._negotiated[(spi, proposals[0].spi)] = algorithms
+
+
+def _without_padding(side: Unsealing, prefix: bytes, body: bytes) -> bytes:
+    """The inner payloads; raises IntegrityFailure, also for a pad length that cannot be."""
+    plaintext = side.open(prefix, body)
+    if not plaintext or plaintext[-1] >= len(plaintext):
+        raise IntegrityFailure("The pad length is longer than the plaintext.")
+    return plaintext[: len(plaintext) - plaintext[-1] - 1]
 
 
 def _algorithms(transforms: tuple[object, ...]) -> Algorithms | None:

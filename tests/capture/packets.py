@@ -9,12 +9,12 @@ from dataclasses import replace
 from harness.capture import pcapng
 from harness.capture.captured import CapturedFrame
 from harness.capture.secrets import IkeV2Secret, IpsecSecret
-from harness.capture.unsealing import unsealing
 from harness.ike import ip_modes
 from harness.ike.encrypted_payload import seal_payloads, sealed_size
 from harness.ike.esp import EspSa, Sealer
 from harness.ike.payload import Payload
 from harness.ike.payloads_v2 import Encrypted, EncryptedFragment
+from harness.ike.protection import protection
 from harness.ike.transforms import Encryption, Integrity, encryption, integrity
 from harness.ike.wire import VERSION_2, Message, encode, encode_payloads, sealed_prefix
 
@@ -94,7 +94,7 @@ def sealed(
     assert secret.encryption is not None
     first, inner = encode_payloads(payloads)
     from_initiator = bool(message.flags & INITIATOR)
-    ready = unsealing(
+    ready = protection(
         secret.encryption,
         secret.ei if from_initiator else secret.er,
         secret.integrity,

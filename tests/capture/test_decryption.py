@@ -220,10 +220,10 @@ def test_a_fragment_that_cannot_be_is_malformed() -> None:
 
 
 def resealed(secret: object, datagram: bytes, number: int, total: int) -> bytes:
-    from harness.capture.unsealing import unsealing
     from harness.ike.encrypted_payload import open_payloads, seal_payloads
+    from harness.ike.protection import protection
 
-    ready = unsealing(secret.encryption, secret.ei, secret.integrity, secret.ai)  # type: ignore[attr-defined]
+    ready = protection(secret.encryption, secret.ei, secret.integrity, secret.ai)  # type: ignore[attr-defined]
     prefix, body = datagram[:36], datagram[36:]
     plaintext = open_payloads(ready, prefix, body)
     changed = prefix[:32] + struct.pack(">HH", number, total)
@@ -499,13 +499,13 @@ def test_any_octets_behind_any_header_are_never_an_error(
 def test_any_plaintext_from_who_has_the_keys_is_never_an_error(
     inner: bytes, number: int, kind: int
 ) -> None:
-    from harness.capture.unsealing import unsealing
     from harness.ike.encrypted_payload import seal_payloads, sealed_size
+    from harness.ike.protection import protection
     from harness.ike.wire import sealed_prefix
 
     esp, secret = esp_secret(GCM), ike_secret()
     assert secret.encryption is not None
-    ready = unsealing(secret.encryption, secret.ei, secret.integrity, secret.ai)
+    ready = protection(secret.encryption, secret.ei, secret.integrity, secret.ai)
     message = replace(header(kind, number), payloads=(v2.Encrypted(number, b""),))
     prefix = sealed_prefix(message, sealed_size(ready, len(inner)))
     whole = prefix + seal_payloads(ready, prefix, inner, bytes(16))
