@@ -9,6 +9,7 @@ from ipaddress import ip_address, ip_network
 from harness.ike.constants_v1 import IdType
 from harness.ike.description import identity as readable
 from harness.ike.payloads_v1 import Identification
+from harness.ike.v1.distinguished_name import same_name
 
 UDP = 17
 
@@ -28,6 +29,8 @@ class Identity:
 
     def is_who(self, other: Identity) -> bool:
         """Whether both name the same peer: in phase 1 protocol and port do not count."""
+        if self.id_type == other.id_type == IdType.DER_ASN1_DN:
+            return same_name(self.data, other.data)
         return (self.id_type, self.data) == (other.id_type, other.data)
 
     def __str__(self) -> str:

@@ -15,6 +15,7 @@ from harness.ike.certificates import (
     check_identity,
     der,
     load_certificates,
+    subject_dn,
     trusted_peer,
 )
 from harness.ike.constants_v1 import CertEncoding, NotifyType
@@ -43,7 +44,7 @@ from harness.ike.payloads_v1 import (
 from harness.ike.signatures import SignatureFailure, sign_raw_rsa, verify_raw_rsa
 from harness.ike.v1.chance import Draw, Purpose
 from harness.ike.v1.configuration import Connection, PreSharedKey, RsaSignature
-from harness.ike.v1.identity import Identity, read_identity
+from harness.ike.v1.identity import Identity, dn_identity, read_identity
 from harness.ike.v1.isakmp_sa import IsakmpSa, build_isakmp_sa
 from harness.ike.v1.nat_traversal import (
     NatSituation,
@@ -194,7 +195,7 @@ def derive(negotiation: Negotiation) -> None:
 
 
 def own_authentication(negotiation: Negotiation) -> tuple[Payload, ...]:
-    """HASH, or CERT and SIG, of this end."""
+    """HASH, or CERT and SIG, of this end; raises `Refusal` where its key cannot sign."""
     digest = _hash(negotiation, negotiation.initiator, negotiation.connection.local_identity)
     match negotiation.connection.credentials:
         case PreSharedKey():
@@ -203,7 +204,12 @@ def own_authentication(negotiation: Negotiation) -> tuple[Payload, ...]:
             certificates = tuple(
                 Certificate(CertEncoding.X509_SIGNATURE, der(one)) for one in chain
             )
-            return (*certificates, Signature(sign_raw_rsa(key, digest)))
+            try:
+                return (*certificates, Signature(sign_raw_rsa(key, digest)))
+            except SignatureFailure as failure:
+                raise Refusal(
+                    Reason.AUTHENTICATION_FAILED, NotifyType.AUTHENTICATION_FAILED, str(failure)
+                ) from None
 
 
 def certificate_request(negotiation: Negotiation) -> tuple[Payload, ...]:
@@ -261,7 +267,9 @@ def _check_signature(
     try:
         chain = [load_certificates(one)[0] for one in received[:_MOST_CERTIFICATES]]
         trusted = trusted_peer(chain, credentials.anchors, at)
-        check_identity(trusted.chain[0], identity.id_type, identity.data)
+        subject = dn_identity(subject_dn(trusted.chain[0]))
+        if not subject.is_who(identity):
+            check_identity(trusted.chain[0], identity.id_type, identity.data)
         verify_raw_rsa(trusted.key, needed(payloads, Signature).data, expected)
     except CertificateFailure as failure:
         raise Refusal(

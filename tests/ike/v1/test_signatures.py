@@ -123,3 +123,12 @@ def test_a_secret_at_one_end_and_a_certificate_at_the_other_do_not_meet():
     pair.run()
     assert "PRE_SHARED_KEY" in pair.b.only(Phase1Failed).detail
     assert "RSA_SIGNATURES" in pair.b.only(Phase1Failed).detail
+
+
+def test_a_key_that_is_too_short_to_sign_fails_the_negotiation_and_raises_nothing():
+    short = rsa.generate_private_key(65537, 1024)
+    strong = replace(RACOON, hashes=(prf("HMAC_SHA2_512"),))
+    pair = pair_of(replace(signer("moon"), key=short), signer("sun"), strong)
+    pair.initiate()
+    pair.run()
+    assert pair.b.only(Phase1Failed).reason is Reason.AUTHENTICATION_FAILED
