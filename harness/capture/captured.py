@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.capture import pcap, pcapng
+from harness.capture.collecting import no_garbage
 from harness.capture.link_layers import ETHERNET, is_known
 from harness.capture.pcapng import Direction
 from harness.capture.recording import Frame
@@ -58,6 +59,11 @@ def load(path: Path) -> Captured:
 
 def parse(data: bytes) -> Captured:
     """The frames in the octets of a pcapng or pcap file; never raises."""
+    with no_garbage():
+        return _parse(data)
+
+
+def _parse(data: bytes) -> Captured:
     if not data:
         return Captured((), ("the capture is empty",))
     reader = pcap.parse if pcap.is_pcap(data) else pcapng.parse

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from harness.capture.ah_packets import AhOpener
 from harness.capture.captured import CapturedFrame
+from harness.capture.collecting import no_garbage
 from harness.capture.entries import (
     Content,
     Entry,
@@ -63,8 +64,9 @@ class Decryption:
 def decrypt(frames: Iterable[CapturedFrame], secrets: Secrets = NO_SECRETS) -> Decryption:
     """The frames decrypted with these secrets."""
     decryptor = Decryptor(secrets)
-    for frame in frames:
-        decryptor.take(frame)
+    with no_garbage():
+        for frame in frames:
+            decryptor.take(frame)
     return decryptor.decryption()
 
 
