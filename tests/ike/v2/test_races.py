@@ -9,8 +9,17 @@ from itertools import permutations
 
 import pytest
 
+from harness.ike.constants_v2 import ExchangeType, NotifyType
+from harness.ike.payloads_v2 import Delete, Notify
 from harness.ike.v2.connection import ChildConfig
-from harness.ike.v2.events import ChildSaRemoved, IkeSaEstablished, Reason
+from harness.ike.v2.events import (
+    ChildSaFailed,
+    ChildSaRemoved,
+    IkeSaClosed,
+    IkeSaEstablished,
+    Reason,
+)
+from harness.ike.v2.script import Script
 from tests.ike.v2.pair import (
     ECP_256,
     ESP_PFS,
@@ -341,3 +350,56 @@ def test_both_initiating_at_once_makes_two_ike_sas_that_both_know() -> None:
     pair.rest()
     assert len(pair.moon.ike_sas()) == len(pair.sun.ike_sas())
     pair.agree()
+
+
+def test_a_delete_that_is_answered_with_another_spi_is_still_done() -> None:
+    script = Script()
+    pair = Pair(seams=(None, script)).up()
+    old = pair.moon.child.inbound_spi
+    script.received(exchange=ExchangeType.INFORMATIONAL).answer(Delete(3, (b"none",)))
+    rekey_child(pair, "moon")
+    pair.settle()
+    assert len(pair.moon.children()) == 1
+    assert len(pair.sun.children()) == 2
+    # Sun waits for the delete of the old one for a while, and then closes it itself.
+    check_one_child(pair, old)
+
+
+def test_a_delete_without_an_answer_ends_the_ike_sa() -> None:
+    script = Script()
+    pair = Pair(seams=(None, script)).up()
+    script.sent(exchange=ExchangeType.INFORMATIONAL, times=99).drop()
+    rekey_child(pair, "moon")
+    pair.settle()
+    while pair.moon.ike_sas() and pair.pass_deadline():
+        pair.settle()
+    assert [event.reason for event in pair.moon.events(IkeSaClosed)] == [Reason.TIMEOUT]
+    assert not pair.moon.children()
+
+
+def test_a_rekey_that_has_to_wait_is_tried_again() -> None:
+    script = Script()
+    pair = Pair(seams=(None, script)).up()
+    old = pair.moon.child.inbound_spi
+    busy = Notify(NotifyType.TEMPORARY_FAILURE)
+    script.received(exchange=ExchangeType.CREATE_CHILD_SA, times=2).answer(busy)
+    rekey_child(pair, "moon")
+    pair.settle()
+    assert pair.moon.child.inbound_spi == old
+    check_one_child(pair, old)
+    assert pair.now >= 6
+    assert not pair.moon.events(ChildSaFailed)
+
+
+def test_a_link_that_bounces_during_a_rekey_is_survived() -> None:
+    pair = raced((1, 2, 3, 4))
+    old = pair.moon.child.inbound_spi
+    rekey_child(pair, "moon", "sun")
+    pair.deliver()
+    pair.translate = lambda datagram: None
+    pair.settle()
+    for _ in range(4):
+        pair.pass_deadline()
+        pair.settle()
+    pair.translate = lambda datagram: datagram
+    check_one_child(pair, old)

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.ike.v2.connection import Retransmission, Settings
@@ -86,7 +87,7 @@ def play(pair: Pair, schedule: list[tuple[str, str]]) -> None:
     pair.rest()
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=int(os.environ.get("IKELAB_EXAMPLES", "300")))
 @given(steps, st.integers(0, 1_000_000), st.sampled_from(CHILDREN))
 def test_both_ends_agree_after_any_schedule(
     schedule: list[tuple[str, str]], seed: int, esp: ChildProposal
