@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,10 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--sun", metavar="PEER", help="peers in the role of sun, by commas")
     parser.add_argument("--both-ways", action="store_true", help="exchange the roles too")
     parser.add_argument("--kernel", metavar="auto|host|NAME", help="the kernel to run in")
-    parser.add_argument("--clock", metavar="auto|virtual|real", help="the clock to run by")
-    parser.add_argument("--data-plane", metavar="auto|kernel|userspace", help="who does ESP")
+    parser.add_argument("--clock", choices=("auto", "virtual", "real"), help="whose time it is")
+    parser.add_argument(
+        "--data-plane", choices=("auto", "kernel", "userspace"), help="who does ESP"
+    )
     parser.add_argument("--seed", type=int, help="where all randomness comes from (default: 1)")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the evidence")
     parser.add_argument(
@@ -54,6 +57,14 @@ def add_to(commands: Any) -> None:
 
 def command(options: argparse.Namespace) -> int:
     """Run what the options say and return the exit status."""
+    if not options.folder.exists():
+        print(f"ikelab: --folder {options.folder}: there is no such folder", file=sys.stderr)
+        return 2
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        print(f"ikelab: --out {options.out}: {error.strerror}; name another", file=sys.stderr)
+        return 2
     return run_pytest(pytest_arguments(options))
 
 

@@ -128,6 +128,8 @@ def check(config: pytest.Config) -> Options:
     seed = option.ikelab_seed
     if seed is not None and not 0 <= seed < 2**63:
         raise ValueError(f"--seed {seed}: a seed is a whole number from 0 to 2^63-1")
+    if option.ikelab_kernel == "host" and option.ikelab_clock == "virtual":
+        raise ValueError("--clock virtual: the host has only real time; leave --kernel host out")
     out = Path(option.ikelab_out)
     return Options(
         moons=_names("--moon", option.ikelab_moon),

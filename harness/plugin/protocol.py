@@ -21,7 +21,7 @@ DEADLINE = 600.0
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """Send an item to the kernel that it needs; None leaves it to pytest."""
     if not concerns_lab(item) or options_of(item.config).inside is not None:
         return None
@@ -37,6 +37,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
         report.start, report.stop = began, began + report.duration
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    # Nothing was set up here, but what the item before left for this one may not suit the next.
+    item.session._setupstate.teardown_exact(nextitem)
     return True
 
 
