@@ -99,10 +99,15 @@ class Watch:
             self._socket.setsockopt(SOL_NETLINK, DROP_MEMBERSHIP, group)
         if self._loop is not None and not self._loop.is_closed():
             self._loop.remove_reader(self._socket.fileno())
-        # What came meanwhile is older than the next listener.
-        with suppress(BlockingIOError):
-            while self._socket.recv(LARGEST_DATAGRAM):
-                pass
+        # What came meanwhile is older than the next listener; so is the news that some was dropped.
+        while True:
+            try:
+                self._socket.recv(LARGEST_DATAGRAM)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
 
     def _tell(self, event: Event) -> None:
         for listener, _ in tuple(self._listeners.values()):

@@ -243,6 +243,41 @@ def test_lost_events_are_an_event(namespace: Namespace) -> None:
     run(namespace, body)
 
 
+def test_a_watch_closes_when_events_were_lost_that_nobody_has_read(namespace: Namespace) -> None:
+    async def body(xfrm: XfrmSocket) -> None:
+        with namespace.entered():
+            small = Watch(room=4096)
+        ended: list[bool] = []
+        small.add(lambda _: None, lambda: ended.append(True))
+        for value in range(200):
+            await xfrm.add_policy(replace(OUT, mark=Mark(value)))
+        small.close()
+        assert ended == [True]
+
+    run(namespace, body)
+
+
+def test_a_listener_can_leave_when_events_were_lost_that_nobody_has_read(
+    namespace: Namespace,
+) -> None:
+    async def body(xfrm: XfrmSocket) -> None:
+        with namespace.entered():
+            small = Watch(room=4096)
+        leave = small.add(lambda _: None)
+        for value in range(200):
+            await xfrm.add_policy(replace(OUT, mark=Mark(value)))
+        leave()
+        # What the first one missed is not told to the next.
+        events: list[Event] = []
+        small.add(events.append)
+        await xfrm.flush_policies()
+        small.deliver()
+        assert events == [PolicyFlushed("main")]
+        small.close()
+
+    run(namespace, body)
+
+
 def test_a_burst_of_two_thousand_events_is_not_lost(namespace: Namespace) -> None:
     async def body(xfrm: XfrmSocket) -> None:
         with namespace.entered():
