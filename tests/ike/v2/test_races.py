@@ -403,3 +403,43 @@ def test_a_link_that_bounces_during_a_rekey_is_survived() -> None:
         pair.settle()
     pair.translate = lambda datagram: datagram
     check_one_child(pair, old)
+
+
+def test_a_delete_before_the_response_that_made_the_child_leaves_none() -> None:
+    pair = raced((1, 2, 3, 4))
+    rekey_child(pair, "moon")
+    pair.deliver()
+    late = pair.hold("sun", response=True)
+    new = pair.sun.children()[-1].inbound_spi
+    pair.sun.endpoint.commands.delete_child(pair.sun.ike, new, pair.now)
+    pair.settle()
+    pair.deliver(late)
+    pair.rest()
+    pair.agree()
+    assert not pair.moon.children()
+
+
+def test_an_ike_sa_that_the_peer_uses_has_taken_over() -> None:
+    pair = raced((1, 2, 3, 4))
+    old = pair.moon.child.inbound_spi
+    rekey_ike(pair, "moon", "sun")
+    late = pair.hold("sun", response=False)
+    pair.deliver()
+    rekey_child(pair, "moon")  # waits, and is the first request in the new IKE SA
+    pair.settle()
+    pair.deliver(late)
+    check_one_child(pair, old)
+    assert not [one for one in pair.moon.events(ChildSaRemoved) if one.reason is Reason.NOT_FOUND]
+
+
+def test_a_child_rekey_while_an_ike_rekey_lacks_its_last_key_exchange_is_not_lost() -> None:
+    hybrid = replace(MOON_NET.proposals[0], additional=((ECP_256,),))
+    pair = Pair(
+        (replace(MOON_NET, proposals=(hybrid,)),), (replace(SUN_NET, proposals=(hybrid,)),)
+    ).up()
+    old_ike, old = pair.moon.ike, pair.moon.child.inbound_spi
+    rekey_ike(pair, "moon")
+    pair.deliver()
+    rekey_child(pair, "sun")
+    check_one_child(pair, old)
+    assert pair.moon.ike != old_ike
