@@ -3,20 +3,27 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
-from harness.machine.progress import Progress, State, silent
+from harness.machine.progress import Progress, State
 
 
 def shown(config: pytest.Config) -> Progress:
-    """What shows the begin and the end of a step; nothing does in a worker of xdist."""
+    """What shows the begin and the end of a step, from a worker of xdist too."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is None:
-        return silent
+    capture = config.pluginmanager.get_plugin("capturemanager")
 
     def show(step: str, state: State, seconds: float) -> None:
         took = f" ({seconds:.1f} s)" if state in ("done", "failed") else ""
-        reporter.ensure_newline()
-        reporter.write_line(f"  {step}: {state}{took}")
+        line = f"  {step}: {state}{took}"
+        if reporter is not None:
+            reporter.ensure_newline()
+            reporter.write_line(line)
+        elif capture is not None and state != "waiting":
+            # A worker has no terminal of its own, but the error output of the one that has.
+            with capture.global_and_fixture_disabled():
+                os.write(2, f"{line}\n".encode())
 
     return show
