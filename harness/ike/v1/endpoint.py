@@ -88,6 +88,10 @@ class Endpoint:
         self._hub.reported.clear()
         return found
 
+    def inject(self, datagram: Datagram) -> None:
+        """Send a datagram as it stands; for scripts, which may have held or forged it."""
+        self._hub.outbox.append(datagram)
+
     def deadline(self) -> float | None:
         """The instant at which `timeout` wants to be called, or None."""
         return self._hub.timers.deadline()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from harness.ike.payload import Payload
+from harness.ike.v1.script import ALWAYS
 from harness.ike.v1.seam import Plain
 from tests.ike.v1.pair import End
 
@@ -13,7 +14,7 @@ class Transcript:
 
     def __init__(self, end: End) -> None:
         self.plain: list[Plain] = []
-        end.script.on_send(self._note)
+        end.script.sent(times=ALWAYS).replace(self._note)
 
     def _note(self, plain: Plain) -> Plain:
         self.plain.append(plain)

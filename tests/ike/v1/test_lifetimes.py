@@ -13,6 +13,7 @@ from harness.ike.v1.events import (
     IsakmpSaEstablished,
 )
 from harness.ike.v1.reasons import Reason
+from harness.ike.v1.script import ALWAYS
 from tests.ike.v1.pair import Pair, mirrored, seil, swan
 
 MINUTE = Phase1(lifetime=Lifetime(60))
@@ -120,10 +121,10 @@ def test_a_phase_1_of_kilobytes_is_followed_too():
 def test_a_rekeying_that_gets_no_answer_is_tried_again():
     pair = Pair(seil(**living(seil(), seconds=1000)), swan())
     pair.up()
-    pair.b.script.on_transmit(lambda plain, datagrams: () if plain.is_exchange(32) else datagrams)
+    pair.b.script.sent(exchange=32, times=ALWAYS).drop()
     pair.advance(970)
     assert len(pair.a.of(IpsecSaInstalled)) == 1
-    pair.b.script.clear()
+    pair.b.script.rules.clear()
     pair.advance(100)
     assert len(pair.a.of(IpsecSaInstalled)) == 2
     assert pair.a.of(IpsecSaInstalled)[-1].sa in pair.a.sas
@@ -133,10 +134,10 @@ def test_a_rekeying_that_gets_no_answer_is_tried_again():
 def test_a_failed_phase_1_rekey_is_tried_again_while_the_old_one_lives():
     pair = Pair(seil(phase1=Phase1(lifetime=Lifetime(2000))), swan())
     pair.up()
-    pair.b.script.on_transmit(lambda plain, datagrams: () if plain.is_exchange(2) else datagrams)
+    pair.b.script.sent(exchange=2, times=ALWAYS).drop()
     pair.advance(1700)
     assert len(pair.a.of(IsakmpSaEstablished)) == 1
-    pair.b.script.clear()
+    pair.b.script.rules.clear()
     pair.advance(250)
     assert len(pair.a.of(IsakmpSaEstablished)) == 2
 

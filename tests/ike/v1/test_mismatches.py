@@ -26,6 +26,7 @@ from harness.ike.v1.events import (
 )
 from harness.ike.v1.identity import ANYTHING, address_identity, name_identity, subnet_identity
 from harness.ike.v1.reasons import Reason
+from harness.ike.v1.script import ALWAYS
 from tests.ike.v1.opened import Transcript
 from tests.ike.v1.pair import LEFT, RIGHT, Pair, seil, swan
 
@@ -185,8 +186,8 @@ def test_other_ids_in_the_answer_end_the_negotiation_as_in_a_seil():
     def answered(plain):
         return asked(plain)
 
-    pair.b.script.on_receive(asked)
-    pair.b.script.on_send(answered)
+    pair.b.script.received(times=ALWAYS).replace(asked)
+    pair.b.script.sent(times=ALWAYS).replace(answered)
     pair.initiate()
     pair.run()
     failed = pair.a.only(QuickModeFailed)
@@ -329,8 +330,8 @@ def test_a_child_without_ids_stands_for_the_addresses_of_the_peers():
         kept = tuple(one for one in plain.payloads if one.payload_type != 5)
         return plain.forged(payloads=kept) if plain.is_exchange(32) else plain
 
-    pair.a.script.on_send(without_ids)
-    pair.b.script.on_send(without_ids)
+    pair.a.script.sent(times=ALWAYS).replace(without_ids)
+    pair.b.script.sent(times=ALWAYS).replace(without_ids)
     pair.initiate("host")
     pair.run()
     assert pair.a.sas[0].transport

@@ -11,6 +11,7 @@ from harness.ike.payloads_v1 import NatDetection, NatOriginalAddress, VendorId
 from harness.ike.v1.configuration import NatTraversal
 from harness.ike.v1.events import IsakmpSaEstablished, PathChanged
 from harness.ike.v1.identity import address_identity
+from harness.ike.v1.script import ALWAYS
 from harness.ike.v2.address import Address
 from tests.ike.v1.opened import Transcript
 from tests.ike.v1.pair import Pair, mirrored, seil, swan
@@ -123,7 +124,7 @@ def test_the_draft_has_numbers_of_its_own():
         )  # fmt: skip
         return plain.forged(payloads=kept)
 
-    pair.a.script.on_send(only_the_draft)
+    pair.a.script.sent(times=ALWAYS).replace(only_the_draft)
     asked = Transcript(pair.a)
     pair.up()
     kinds = {one.payload_type for one in asked.payloads(2)[1] if isinstance(one, NatDetection)}

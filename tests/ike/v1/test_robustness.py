@@ -14,6 +14,7 @@ from harness.ike.transforms import encryption, key_exchange, prf
 from harness.ike.v1.configuration import Limits, Phase1, Phase1Mode
 from harness.ike.v1.events import IpsecSaRemoved, IsakmpSaClosed, Phase1Failed, Refused
 from harness.ike.v1.reasons import Reason
+from harness.ike.v1.script import ALWAYS
 from harness.ike.v2.address import Address
 from harness.ike.wire import decode, encode
 from tests.ike.messages import any_message
@@ -167,7 +168,7 @@ def test_garbage_from_nobody_is_counted_only_so_far():
 def test_quick_modes_that_are_begun_and_left_are_bounded():
     pair = Pair(limits=Limits(quick_modes=8))
     pair.up()
-    pair.b.script.on_transmit(lambda plain, datagrams: () if plain.is_exchange(32) else datagrams)
+    pair.b.script.sent(exchange=32, times=ALWAYS).drop()
     for _ in range(30):
         pair.a.endpoint._hub.newest("seil", seil().remote_identity).quick_modes.start(
             seil().children[0], pair.now

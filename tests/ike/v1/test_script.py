@@ -9,15 +9,11 @@ from harness.ike.payloads_v1 import Hash, Notification, VendorId
 from harness.ike.v1.chance import Purpose, choosing
 from harness.ike.v1.endpoint import Endpoint
 from harness.ike.v1.events import IsakmpSaEstablished, NotifyReceived, QuickModeFailed, Refused
-from harness.ike.v1.script import Script, once
+from harness.ike.v1.script import ALWAYS, Script, in_clear, with_payloads, without
 from tests.ike.v1.pair import Pair, mirrored, seeded, seil
 
 MAIN, QUICK = ExchangeType.IDENTITY_PROTECTION, ExchangeType.QUICK_MODE
 INFORMATIONAL = ExchangeType.INFORMATIONAL
-
-
-def is_quick(plain):
-    return plain.is_exchange(QUICK)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +34,7 @@ def is_quick(plain):
 )
 def test_a_forged_first_message_is_refused_and_leaves_nothing(changes, why):
     pair = Pair()
-    pair.a.script.on_send(once(lambda plain: True, lambda plain: plain.forged(**changes)))
+    pair.a.script.sent().replace(lambda plain: plain.forged(**changes))
     pair.initiate()
     pair.run()
     assert why in pair.b.of(Refused)[0].why
@@ -58,15 +54,15 @@ def test_a_forged_first_message_is_refused_and_leaves_nothing(changes, why):
 )
 def test_what_a_receiver_must_ignore_changes_nothing(change):
     pair = Pair()
-    pair.a.script.on_send(once(lambda plain: plain.is_exchange(MAIN), change))
+    pair.a.script.sent(exchange=MAIN).replace(change)
     pair.up()
     assert mirrored(pair.a, pair.b)
 
 
 def test_a_wrong_hash_is_ignored_and_the_right_one_is_taken_later():
     pair = Pair()
-    pair.a.script.on_send(
-        once(is_quick, lambda plain: plain.forged(payloads=(Hash(bytes(32)), *plain.payloads)))
+    pair.a.script.sent(exchange=QUICK).replace(
+        lambda plain: plain.forged(payloads=(Hash(bytes(32)), *plain.payloads))
     )
     pair.initiate()
     pair.run()
@@ -78,7 +74,7 @@ def test_a_wrong_hash_is_ignored_and_the_right_one_is_taken_later():
 
 def test_a_message_that_is_dropped_before_it_is_sent_goes_out_when_it_is_repeated():
     pair = Pair()
-    pair.a.script.on_send(once(is_quick, lambda plain: None))
+    pair.a.script.sent(exchange=QUICK).replace(lambda plain: None)
     pair.initiate()
     pair.run()
     assert not pair.a.sas
@@ -89,19 +85,19 @@ def test_a_message_that_is_dropped_before_it_is_sent_goes_out_when_it_is_repeate
 
 def test_a_held_message_is_delivered_when_the_test_says_so():
     pair = Pair()
-    held = pair.b.script.hold(is_quick)
+    held = pair.b.script.sent(exchange=QUICK).hold()
     pair.initiate()
     pair.run()
-    assert len(held.datagrams) == 1
+    assert len(held.messages) == 1
     assert not pair.a.sas
-    pair.queue += held.release()
+    held.release(pair.b.endpoint, pair.now)
     pair.run()
     assert pair.a.sas
 
 
 def test_a_received_message_may_be_dropped_or_replaced():
     pair = Pair()
-    pair.b.script.on_receive(once(is_quick, lambda plain: None))
+    pair.b.script.received(exchange=QUICK).drop()
     pair.initiate()
     pair.run()
     assert not pair.b.sas
@@ -149,9 +145,69 @@ def test_nonces_cookies_and_spis_can_be_chosen():
 
 def test_rules_can_be_cleared():
     pair = Pair()
-    pair.a.script.on_send(lambda plain: None)
+    pair.a.script.sent(times=ALWAYS).replace(lambda plain: None)
     pair.initiate()
     assert not pair.queue
-    pair.a.script.clear()
+    pair.a.script.rules.clear()
     pair.advance(4)
     assert pair.a.sas
+
+
+def test_a_rule_skips_counts_and_is_used_up():
+    pair = Pair()
+    rule = pair.a.script.sent(exchange=MAIN, skip=1, times=1).drop()
+    pair.initiate()
+    pair.run()
+    assert len(pair.sent) == 2
+    pair.advance(4)
+    assert pair.a.sas
+    assert rule.met == 4
+
+
+def test_a_message_may_be_sent_more_than_once():
+    pair = Pair()
+    pair.a.script.sent(times=ALWAYS).repeat(3)
+    pair.up()
+    assert mirrored(pair.a, pair.b)
+    assert [one.data for one in pair.sent].count(pair.sent[0].data) == 3
+
+
+def test_a_notify_may_go_in_clear_and_is_then_anybodys():
+    pair = Pair()
+    pair.a.script.sent(notify=NotifyType.INITIAL_CONTACT).replace(in_clear)
+    pair.up()
+    assert not pair.b.of(NotifyReceived)[0].protected
+
+
+def test_payloads_may_be_added_and_left_out():
+    pair = Pair()
+    pair.a.script.sent().replace(with_payloads(VendorId(b"mine")))
+    pair.b.script.sent(exchange=QUICK).replace(without(5))
+    pair.up()
+    assert pair.messages()[0].payloads[-1] == VendorId(b"mine")
+
+
+def test_what_is_received_may_be_held_and_released():
+    pair = Pair()
+    held = pair.b.script.received(exchange=QUICK).hold()
+    with pytest.raises(LookupError, match="nothing is held"):
+        held.release(pair.b.endpoint, pair.now)
+    pair.initiate()
+    pair.run()
+    assert not pair.b.sas
+    held.release(pair.b.endpoint, pair.now)
+    pair.run()
+    assert pair.b.sas
+
+
+def test_ten_lines_force_two_quick_modes_at_once():
+    pair = Pair()
+    pair.up()
+    for end in (pair.a, pair.b):
+        held = end.script.sent(exchange=QUICK).hold()
+        end.endpoint.rekey_child(end.sas[0].inbound_spi, pair.now)
+        end.held = held
+    for end in (pair.a, pair.b):
+        end.held.release(end.endpoint, pair.now)
+    pair.run()
+    assert len(pair.a.sas) == len(pair.b.sas) == 3
