@@ -45,6 +45,9 @@ MOST_DATAGRAMS = 8_192
 """How many datagrams wait for a caller that never asks; UDP may lose the oldest anyway."""
 
 MOST_REFUSALS = 1_000
+MOST_EXPECTED = 1_024
+MOST_EARLY = 2
+"""How many requests wait for the response to a rekey that they overtook, each for one SA."""
 
 
 class Endpoint:
@@ -72,6 +75,8 @@ class Endpoint:
         self._strangers = RateLimit(self.settings.unknown_spi_answers_per_second)
         self._schedule: Schedule[IkeSa] = Schedule()
         self._outbox: deque[Datagram] = deque(maxlen=MOST_DATAGRAMS)
+        self._expected: dict[bytes, list[Datagram]] = {}
+        self._early: deque[Datagram] = deque()
         self._events: list[Event] = []
         self._refusals = 0
 
@@ -168,9 +173,16 @@ class Endpoint:
         """See Host."""
         self._spis.drop(spi)
 
+    def expect(self, spi: bytes) -> None:
+        """See Host."""
+        self._expected[spi] = []
+        while len(self._expected) > MOST_EXPECTED:
+            del self._expected[next(iter(self._expected))]
+
     def adopt(self, sa: IkeSa) -> None:
         """See Host."""
         self._sas[sa.spi] = sa
+        self._early.extend(self._expected.pop(sa.spi, ()))
         self.touch(sa)
 
     def ike_sa(self, spi: bytes) -> IkeSa | None:
@@ -199,6 +211,10 @@ class Endpoint:
             return
         spi = message.responder_spi if from_initiator else message.initiator_spi
         sa = self._sas.get(spi)
+        early = None if response else self._expected.get(spi)
+        if early is not None and len(early) < MOST_EARLY:
+            early.append(arrived)
+            return
         if sa is None or sa.initiator == from_initiator:
             self._unknown(message, arrived, now)
             return
@@ -214,6 +230,9 @@ class Endpoint:
         if sa.spi in self._half_open_spis and sa.state is not IkeState.HALF_OPEN:
             self._no_longer_half_open(sa)
         self.touch(sa)
+        while self._early:
+            kept = self._early.popleft()
+            self.receive(kept.data, kept.source, now, kept.destination)
 
     def _first_request(
         self, message: Message, octets: bytes, arrived: Datagram, now: float

@@ -63,6 +63,10 @@ class Host(Protocol):
         """Note that none does any more."""
         ...
 
+    def expect(self, spi: bytes) -> None:
+        """Keep requests for an IKE SA that a rekey offered, until its response makes the SA."""
+        ...
+
     def adopt(self, sa: IkeSa) -> None:
         """Route messages to an IKE SA from now on."""
         ...

@@ -58,6 +58,7 @@ class RekeyIke:
         share = initiate(method, drawing(sa.host.draw, Purpose.SECRET))
         nonce = sa.host.draw(Purpose.NONCE, sa.host.settings.nonce_size)
         self._offer = offer = _Offer(sa.host.new_ike_spi(), nonce, method.id, share)
+        sa.host.expect(offer.spi)
         return (
             suites.ike_offer(sa.connection.proposals, offer.spi),
             Nonce(nonce),

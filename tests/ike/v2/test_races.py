@@ -443,3 +443,20 @@ def test_a_child_rekey_while_an_ike_rekey_lacks_its_last_key_exchange_is_not_los
     rekey_child(pair, "sun")
     check_one_child(pair, old)
     assert pair.moon.ike != old_ike
+
+
+def test_a_request_that_overtakes_the_response_to_an_ike_rekey_waits_for_it() -> None:
+    pair = raced((1, 2, 3, 4))
+    old = pair.moon.child.inbound_spi
+    rekey_ike(pair, "moon")
+    pair.deliver()
+    late = pair.hold("sun", response=True)
+    new = next(sa.spi for sa in pair.sun.endpoint.all_sas() if sa.alive)
+    child = pair.sun.child.inbound_spi
+    pair.sun.endpoint.commands.rekey_child(new, child, pair.now)
+    pair.settle()
+    pair.deliver(late)
+    pair.settle()
+    pair.agree()
+    assert pair.moon.child.inbound_spi != old
+    assert pair.now == 0
