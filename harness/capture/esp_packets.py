@@ -58,13 +58,15 @@ class EspOpener:
 
     @property
     def proved(self) -> tuple[IpsecSecret, ...]:
-        """The secrets that opened a packet, and those that need no proof because none rivals."""
+        """The secrets that opened a packet, and those of SAs that no packet was seen of."""
         found = []
         for sas in self._sas.values():
+            proved = {sa.secret.destination for sa in sas if sa.proved}
             for sa in sas:
-                rivals = (o for o in sas if o.secret.destination == sa.secret.destination)
-                if sa.proved or not any(other.proved for other in rivals):
+                if sa.proved:
                     found.append(replace(sa.secret, esn=sa.esn))
+                elif sa.secret.destination not in proved:
+                    found.append(sa.secret)
         return tuple(dict.fromkeys(found))
 
     def open(self, esp: Esp, headers: Headers, packet: bytes, wire: str, frame: int) -> Ipsec:

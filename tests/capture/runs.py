@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Four runs of two charons (strongSwan 6.0.1) in the lab, as its evidence has them.
+"""Runs of two charons (strongSwan 6.0.1) in the lab, as its evidence has them.
 
 Each rekeys a CHILD_SA from both ends under traffic, those of IKEv2 also the IKE SA, and ends by
-deleting the IKE SA. `net-net` is 10.1.0.0/16 === 10.2.0.0/16; ESP is userspace's.
+deleting the IKE SA. `net-net` is 10.1.0.0/16 === 10.2.0.0/16; ESP is userspace's, in UDP.
+`ikev2-kernel` is net2net-rekey-psk in the lab kernel, whose ESP is its own and in IP.
 """
 
 from functools import cache
@@ -14,7 +15,7 @@ from harness.capture.secrets import Reading
 from harness.capture.strongswan_log import read_log
 
 FOLDER = Path(__file__).parent / "captures"
-RUNS = ("ikev1-psk", "ikev1-certificates", "ikev2-psk", "ikev2-certificates")
+RUNS = ("ikev1-psk", "ikev1-certificates", "ikev2-psk", "ikev2-certificates", "ikev2-kernel")
 
 
 @cache

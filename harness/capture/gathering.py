@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The secrets in a folder: a run's evidence, a Wireshark profile, or both.
+
+reading = secrets_in(run)
+decryption = decrypt(load(run / "capture.pcapng").frames, reading.secrets)
+write_profile(run / "wireshark", decryption.secrets)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from harness.capture.kernel_sas import read_events, read_sad
+from harness.capture.secrets import Gathering, Reading
+from harness.capture.strongswan_log import read_log
+from harness.capture.wireshark_tables import TABLES, read_table
+
+Reader = Callable[[Path], Reading]
+
+READERS: Mapping[str, Reader] = MappingProxyType(
+    {
+        **dict.fromkeys(TABLES, read_table),
+        "sad.json": read_sad,
+        "events.jsonl": read_events,
+        "charon-keys.log": read_log,
+    }
+)
+"""What is read by which name, in the order of how much it proves: tables name their SAs."""
+
+
+def secrets_in(folder: Path) -> Reading:
+    """Everything that the folder and the folders in it hold; one sentence where that is nothing."""
+    gathering = Gathering()
+    found = False
+    for name, read in READERS.items():
+        for path in _places(folder, name):
+            gathering.take(read(path))
+            found = True
+    if not found:
+        names = ", ".join(READERS)
+        return Reading(problems=(f"{folder} holds no secrets; they are in files named {names}",))
+    return gathering.reading()
+
+
+def _places(folder: Path, name: str) -> Iterator[Path]:
+    if (folder / name).is_file():
+        yield folder / name
+    yield from sorted(path for path in folder.glob(f"*/{name}") if path.is_file())
