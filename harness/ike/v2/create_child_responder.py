@@ -42,7 +42,7 @@ def answer_create_child(sa: IkeSa, arrival: Arrival, now: float) -> Answer:
         if old is None or mark.protocol != ProtocolId.ESP:
             unknown = Notify(NotifyType.CHILD_SA_NOT_FOUND, b"", mark.protocol, mark.spi)
             return Answer((unknown,))
-        if old.state in (ChildState.CLOSING, ChildState.REKEYED):
+        if old.state in (ChildState.CLOSING, ChildState.REKEYED) or old.collision is not None:
             return _error(NotifyType.TEMPORARY_FAILURE)
     elif len(sa.children) >= sa.host.settings.most_children:
         return _error(NotifyType.NO_ADDITIONAL_SAS)

@@ -147,6 +147,7 @@ class RekeyIke:
         if other is not None:
             take_over(sa, other, now)
             return
+        sa.collision = None
         if error is None:
             self._report(sa, Reason.UNACCEPTABLE_ANSWER, None)
             return
@@ -178,7 +179,8 @@ def is_ike_rekey(arrival: Arrival) -> bool:
 
 def answer_rekey_ike(sa: IkeSa, arrival: Arrival, now: float) -> Answer:
     """What a rekey of the IKE SA is answered with (RFC 7296 2.25.2)."""
-    if not sa.alive or _busy_with_child(sa):
+    # One collision is all that there can be; a peer that goes on must not make SAs without end.
+    if not sa.alive or _busy_with_child(sa) or sa.collision is not None:
         return Answer((Notify(NotifyType.TEMPORARY_FAILURE),))
     received, ke, nonce = arrival.sa, arrival.ke, arrival.nonce
     if received is None or ke is None or nonce is None:

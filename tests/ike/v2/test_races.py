@@ -10,7 +10,7 @@ from itertools import permutations
 import pytest
 
 from harness.ike.constants_v2 import ExchangeType, NotifyType
-from harness.ike.payloads_v2 import Delete, Notify
+from harness.ike.payloads_v2 import Delete, KeyExchange, Nonce, Notify
 from harness.ike.v2.connection import ChildConfig
 from harness.ike.v2.events import (
     ChildSaFailed,
@@ -18,8 +18,10 @@ from harness.ike.v2.events import (
     IkeSaClosed,
     IkeSaEstablished,
     Reason,
+    ScriptedResponse,
 )
 from harness.ike.v2.script import Script
+from harness.ike.v2.suites import ike_offer
 from tests.ike.v2.pair import (
     ECP_256,
     ESP_PFS,
@@ -460,3 +462,19 @@ def test_a_request_that_overtakes_the_response_to_an_ike_rekey_waits_for_it() ->
     pair.agree()
     assert pair.moon.child.inbound_spi != old
     assert pair.now == 0
+
+
+def test_a_peer_cannot_make_ike_sas_without_end_in_one_collision() -> None:
+    pair = raced((1, 2, 3, 4))
+    rekey_ike(pair, "sun")
+    pair.hold("sun", response=False)
+    for number in range(5):
+        offer = ike_offer(MOON_NET.proposals, b"new-spi%d" % number)
+        payloads = [offer, Nonce(bytes([5]) * 32), KeyExchange(X25519.id, bytes([9]) + bytes(31))]
+        pair.moon.endpoint.commands.exchange(
+            pair.moon.ike, ExchangeType.CREATE_CHILD_SA, payloads, pair.now
+        )
+        pair.settle()
+    answers = [one.payloads for one in pair.moon.events(ScriptedResponse)]
+    assert answers[1:] == [(Notify(NotifyType.TEMPORARY_FAILURE),)] * 4
+    assert len(pair.sun.endpoint.all_sas()) == 2
