@@ -20,7 +20,7 @@ from harness.ike.wire import decode, encode
 from tests.ike.messages import any_message
 from tests.ike.v1.pair import SEIL, SWAN, Pair, ike, seil, swan
 
-INPUTS = int(os.environ.get("IKELAB_FUZZ_INPUTS", "10000"))
+EXAMPLES = int(os.environ.get("IKELAB_EXAMPLES", "2500"))
 FAST = Phase1((encryption("AES_CBC_128"),), (prf("HMAC_SHA1"),), (key_exchange("MODP_768"),))
 
 
@@ -67,7 +67,7 @@ POINTS = {mode: at_each_point(mode) for mode in Phase1Mode}
 MESSAGES = {mode: recorded(mode)[1] for mode in Phase1Mode}
 
 
-@settings(max_examples=INPUTS // 2, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES * 2, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_no_mutation_of_a_valid_message_raises_in_any_state(data):
     mode = data.draw(st.sampled_from(list(Phase1Mode)))
@@ -87,7 +87,7 @@ def test_no_mutation_of_a_valid_message_raises_in_any_state(data):
         assert end.endpoint.half_open <= 257
 
 
-@settings(max_examples=INPUTS // 4, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.binary(max_size=300), st.sampled_from([500, 4500]))
 def test_no_octets_raise(octets, port):
     pair = POINTS[Phase1Mode.MAIN][-1][0]
@@ -97,7 +97,7 @@ def test_no_octets_raise(octets, port):
     assert len(pair.a.sas) == len(pair.b.sas) == 1
 
 
-@settings(max_examples=INPUTS // 4, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(any_message, st.integers(0, 11), st.sampled_from([2, 4, 5, 6, 32, 33]))
 def test_no_message_raises_in_any_state_even_with_the_right_cookies(message, point, exchange):
     pair, _ = POINTS[Phase1Mode.MAIN][point]
