@@ -58,7 +58,10 @@ class EspOpener:
 
     @property
     def proved(self) -> tuple[IpsecSecret, ...]:
-        """The secrets that opened a packet, and those of SAs that no packet was seen of."""
+        """The secrets that opened a packet, and those of SAs that no packet was seen of.
+
+        A secret is there once more for each destination that a translation gave its packets.
+        """
         found = []
         for sas in self._sas.values():
             proved = {sa.secret.destination for sa in sas if sa.proved}
@@ -67,6 +70,12 @@ class EspOpener:
                     found.append(replace(sa.secret, esn=sa.esn))
                 elif sa.secret.destination not in proved:
                     found.append(sa.secret)
+        for (_, source, destination), sas in self._serving.items():
+            found += [
+                replace(sa.secret, source=source, destination=destination, esn=sa.esn)
+                for sa in sas[:1]
+                if sa.proved and not sa.secret.serves(source, destination)
+            ]
         return tuple(dict.fromkeys(found))
 
     def open(self, esp: Esp, headers: Headers, packet: bytes, wire: str, frame: int) -> Ipsec:

@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,9 @@ from harness.ike.payload import Payload, every
 from harness.ike.transforms import ENCRYPTIONS, INTEGRITIES, Encryption, Integrity, encryption
 from tests.capture.packets import (
     MOON,
+    MOON6,
     SUN,
+    SUN6,
     esp_secret,
     frames,
     header,
@@ -51,7 +54,7 @@ FIELDS = {
     "sequence": ("esp.sequence",),
     "ICV good": ("esp.icv_good",),
     "next header": ("esp.protocol",),
-    "addresses": ("ip.src", "ip.dst"),
+    "addresses": ("ip.src", "ip.dst", "ipv6.src", "ipv6.dst"),
     "UDP ports": ("udp.srcport", "udp.dstport"),
 }
 
@@ -91,7 +94,7 @@ def seen(entry: Entry) -> dict[str, list[str]]:
     row: dict[str, list[str]] = {what: [] for what in FIELDS}
     content = entry.content
     outer = entry.headers
-    row["addresses"] = [outer.source, outer.destination]
+    row["addresses"] = addresses((outer.source, outer.destination))
     row["UDP ports"] = [str(port) for port in outer.ports or ()]
     match content:
         case Ike(header=head):
@@ -120,11 +123,24 @@ def seen(entry: Entry) -> dict[str, list[str]]:
             row["next header"] = [f"0x{content.next_header:02x}"]
             inner = content.inner
             assert inner is not None
-            row["addresses"] = [outer.source, inner.src, outer.destination, inner.dst]
+            outside = (outer.source, outer.destination)
+            tunnel = content.mode == "tunnel"
+            row["addresses"] = addresses(outside, *([(inner.src, inner.dst)] if tunnel else []))
             ports = list(zip(outer.ports or (), (inner.sport, inner.dport), strict=False))
             pairs = ports or [(inner.sport,), (inner.dport,)]
             row["UDP ports"] = [str(port) for pair in pairs for port in pair]
     return row
+
+
+def addresses(*pairs: tuple[str, str]) -> list[str]:
+    """Sources and destinations of IPv4, then of IPv6, each from the outside in."""
+    return [
+        pair[side]
+        for colon in (False, True)
+        for side in (0, 1)
+        for pair in pairs
+        if (":" in pair[side]) is colon
+    ]
 
 
 def normal(row: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -220,6 +236,52 @@ def ike_pairs(combined: bool) -> Iterator[tuple[Encryption, Integrity | None]]:
         if cipher.combined == combined:
             for mac in [None] if combined else IKE_MACS:
                 yield cipher, mac
+
+
+def test_tshark_agrees_about_fragments(tmp_path: Path) -> None:
+    secret = ike_secret()
+    payloads = [v2.Notify(16393, protocol=3, spi=b"\1\2\3\4"), v2.Nonce(b"n" * 32)]
+    packets = [ike(one, port=4500) for one in sealed(secret, header(35, 1), payloads, fragments=3)]
+    captured = frames(packets)
+    decryption = decrypt(captured, Secrets(ike_v2=(secret,)))
+    assert isinstance(decryption.ike[2].content, Ike)
+    assert decryption.ike[2].content.payloads == tuple(payloads)
+    assert_agreed(decryption, written(tmp_path / "c.pcapng", captured), tmp_path / "wireshark")
+
+
+def test_tshark_agrees_about_tunnel_and_transport_in_both_versions_of_ip(tmp_path: Path) -> None:
+    secret = esp_secret(encryption("AES_GCM_16_128"))
+    source = sealer(secret)
+    inners = [ip(udp(b"4", 7, 9), 17, "10.1.0.1", "10.2.0.1"), ip(udp(b"6", 7, 9), 17, MOON6, SUN6)]
+    packets = []
+    for ends in ((MOON, SUN), (MOON6, SUN6)):
+        numbers = zip((4, 41), inners, strict=True)
+        packets += [ip(source.seal(inner, number), 50, *ends) for number, inner in numbers]
+        packets.append(ip(source.seal(udp(b"transport", 7, 9), 17), 50, *ends))
+        packets.append(ip(udp(source.seal(inners[0], 4), 1025, 4500), 17, *ends))
+    captured = frames(packets)
+    # Wireshark has one table for each version of IP.
+    both = [
+        replace(secret, destination=one, source=two) for one, two in ((SUN, MOON), (SUN6, MOON6))
+    ]
+    decryption = decrypt(captured, Secrets(ipsec=tuple(both)))
+    assert len(decryption.ipsec) == 8
+    assert {e.content.status for e in decryption.ipsec} == {Status.DECRYPTED}  # type: ignore[union-attr]
+    assert_agreed(decryption, written(tmp_path / "c.pcapng", captured), tmp_path / "wireshark")
+
+
+def test_tshark_too_reads_an_sa_on_both_sides_of_a_translation(tmp_path: Path) -> None:
+    """The kernel behind the NAT knows another destination than the wire before it shows."""
+    secret = replace(esp_secret(encryption("AES_GCM_16_128")), destination="10.9.9.9")
+    source = sealer(secret)
+    inner = ip(udp(b"4", 7, 9), 17, "10.1.0.1", "10.2.0.1")
+    packets = [
+        ip(udp(source.seal(inner, 4), 4500, 4500), 17, MOON, destination)
+        for destination in (SUN, "10.9.9.9")
+    ]
+    captured = frames(packets)
+    decryption = decrypt(captured, Secrets(ipsec=(secret,)))
+    assert_agreed(decryption, written(tmp_path / "c.pcapng", captured), tmp_path / "wireshark")
 
 
 def test_a_profile_is_for_its_owner_alone_and_loads_again(tmp_path: Path) -> None:
