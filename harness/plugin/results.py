@@ -71,10 +71,11 @@ def _run(reports: list[pytest.TestReport]) -> Run | None:
     if not known or known[0]["scenario"] is None:
         return None
     worst = max(known, key=lambda note: OUTCOMES.index(note["outcome"]))
-    latest = {name: value for note in known for name, value in note.items() if value is not None}
+    # Before its set-up a run knows less of itself than after.
+    latest = {name: value for note in known for name, value in note.items() if value}
     return Run(
         scenario=worst["scenario"],
-        peers=worst["peers"],
+        peers=latest.get("peers", {}),
         kernel=worst["kernel"],
         clock=worst["clock"],
         seed=worst["seed"] if worst["kernel"] != "host" else None,
