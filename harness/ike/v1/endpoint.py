@@ -151,7 +151,7 @@ class Endpoint:
 
     def check_peer(self, isakmp: bytes, now: float) -> None:
         """Ask R-U-THERE now; raises LookupError."""
-        self._session(isakmp).ask_peer(now)
+        self._session(isakmp).upkeep.ask_peer(now)
 
     def count_traffic(self, inbound_spi: bytes, octets: int, now: float) -> None:
         """Note that an IPsec SA carried that many octets more, for lifetimes in kilobytes."""

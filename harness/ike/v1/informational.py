@@ -116,9 +116,9 @@ def _status(session: Session, notify: Notification, now: float) -> None:
             send(session, (liveness(NotifyType.R_U_THERE_ACK, cookies, sequence),), now)
         case NotifyType.R_U_THERE_ACK if len(notify.data) == _SEQUENCE:
             sequence = int.from_bytes(notify.data, "big")
-            if session.liveness.answered(sequence):
+            if session.upkeep.liveness.answered(sequence):
                 session.host.emit(PeerAlive(session.cookie, sequence))
-                session.watch_peer(now)
+                session.upkeep.watch_peer(now)
 
 
 def _delete(session: Session, delete: Delete, now: float) -> None:

@@ -14,7 +14,7 @@ from harness.ike.payload import every
 from harness.ike.payloads_v1 import Notification
 from harness.ike.v1 import informational
 from harness.ike.v1.chance import Purpose
-from harness.ike.v1.configuration import Connection, Rekeying
+from harness.ike.v1.configuration import Connection
 from harness.ike.v1.conversation import Conversation, Sent
 from harness.ike.v1.events import (
     IsakmpKeysDerived,
@@ -26,12 +26,12 @@ from harness.ike.v1.events import (
 )
 from harness.ike.v1.host import Host
 from harness.ike.v1.isakmp_sa import HashOf, is_encrypted
-from harness.ike.v1.liveness import Liveness
 from harness.ike.v1.phase1 import Handshake, Negotiation, Step
 from harness.ike.v1.quick_modes import QuickModes
 from harness.ike.v1.reasons import Reason
 from harness.ike.v1.refusal import Ignored, Refusal
 from harness.ike.v1.seam import Plain
+from harness.ike.v1.upkeep import Upkeep
 from harness.ike.v2.address import NAT_PORT, Address, Datagram, Path
 from harness.ike.violations import payload_violations
 from harness.ike.wire import VERSION_1, Message, encode
@@ -59,8 +59,7 @@ class Session:
         self.established_at = 0.0
         self.sealed_octets = 0
         self.quick_modes = QuickModes(self)
-        first = host.draw(Purpose.DPD_SEQUENCE, 4)
-        self.liveness = Liveness(self.connection.dpd, int.from_bytes(first, "big"))
+        self.upkeep = Upkeep(self)
         self.messages = 0
         self.first: tuple[bytes, Address] | None = None
         self._conversation = Conversation()
@@ -236,7 +235,7 @@ class Session:
         self.sealed_octets += len(octets)
         if plain is not None:
             self.host.transmit(sent, path)
-        self._check_amount(now)
+        self.upkeep.check_amount(now)
         return sent, next_iv
 
     def repeat(self, conversation: Conversation) -> None:
@@ -357,81 +356,12 @@ class Session:
         )  # fmt: skip
         first = self.host.is_first_contact(self)
         self.host.established(self, now)
-        self._set_lifetime(now)
-        self.watch_peer(now)
-        self._keep_alive(now)
+        self.upkeep.begin(now)
         if first and self.connection.initial_contact:
             notify = informational.about_isakmp(NotifyType.INITIAL_CONTACT, n.cookies)
             informational.send(self, (notify,), now)
         for name in self.take_waiting():
             self.quick_modes.start(self.connection.child(name), now)
-
-    def _set_lifetime(self, now: float) -> None:
-        seconds = self.negotiation.agreed.lifetime.seconds
-        if not seconds:
-            return
-        timers = self.host.timers
-        timers.set((self.cookie, "expire"), now + seconds, self._expire)
-        if self._rekeys:
-            at = now + seconds * self.connection.rekey_at
-            timers.set((self.cookie, "rekey"), at, self._rekey)
-
-    @property
-    def _rekeys(self) -> bool:
-        match self.connection.rekeying:
-            case Rekeying.INITIATOR:
-                return self.negotiation.initiator
-            case Rekeying.ANY:
-                return not self.connection.responder_only
-        return False
-
-    def _rekey(self, now: float) -> None:
-        self.host.rekey_isakmp(self, now)
-
-    def _expire(self, now: float) -> None:
-        self.delete(Reason.EXPIRED, now)
-
-    def _check_amount(self, now: float) -> None:
-        """Rekey or end an SA that has protected as many kilobytes as was agreed."""
-        if not self.established:
-            return
-        limit = self.negotiation.agreed.lifetime.kilobytes * 1024
-        if not limit:
-            return
-        if self.sealed_octets >= limit:
-            self.host.timers.set((self.cookie, "expire"), now, self._expire)
-        elif self._rekeys and self.sealed_octets >= limit * self.connection.rekey_at:
-            self.host.timers.set((self.cookie, "rekey"), now, self._rekey)
-
-    def watch_peer(self, now: float) -> None:
-        """Ask whether the peer is there, after the interval of the configuration."""
-        if self.established and self.negotiation.peer_dpd and self.connection.dpd.interval:
-            at = now + self.liveness.wait()
-            self.host.timers.set((self.cookie, "dpd"), at, self.ask_peer)
-
-    def ask_peer(self, now: float) -> None:
-        """Ask now; a peer that was asked too often is dead."""
-        if self.liveness.is_dead:
-            self.host.peer_died(self, now)
-            self.delete(Reason.DEAD_PEER, now)
-            return
-        question = informational.liveness(
-            NotifyType.R_U_THERE, self.negotiation.cookies, self.liveness.ask()
-        )
-        informational.send(self, (question,), now)
-        at = now + self.liveness.wait()
-        self.host.timers.set((self.cookie, "dpd"), at, self.ask_peer)
-
-    def _keep_alive(self, now: float) -> None:
-        interval = self.connection.nat.keepalive
-        if not self.established or not self.negotiation.nat.local or not interval:
-            return
-
-        def due(then: float) -> None:
-            self.host.keep_alive(self.negotiation.path)
-            self._keep_alive(then)
-
-        self.host.timers.set((self.cookie, "keepalive"), now + interval, due)
 
     def delete(self, reason: Reason, now: float) -> None:
         """End an established SA and tell the peer."""

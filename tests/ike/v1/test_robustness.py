@@ -118,7 +118,7 @@ def test_no_message_raises_in_any_state_even_with_the_right_cookies(message, poi
         end.endpoint.events()
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(any_message, st.sampled_from([5, 6, 32]))
 def test_no_authentic_message_raises(message, exchange):
     """What a peer that has the keys may send: any payloads at all."""
