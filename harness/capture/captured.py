@@ -16,13 +16,16 @@ from harness.capture.recording import Frame
 
 _ENDS = re.compile(r"outbound (\S+) to (\S+), inbound back")
 
+_LATE = re.compile(r"frame ([0-9]{1,9}), (?:delayed|held)")
+
 
 class CapturedFrame(NamedTuple):
     """A frame; a tuple, because there is one for each frame of a capture.
 
     `number` counts from 1, as Wireshark does. `wire` is the interface's name. `sender` and
     `receiver` are nodes, empty where the capture does not say. `time_ns` is from the epoch.
-    `comment` is what the wire did to the frame.
+    `comment` is what the wire did to the frame. `late_of` is the number of the frame that the wire
+    kept back and delivers now, 0 for all others.
     """
 
     number: int
@@ -33,6 +36,7 @@ class CapturedFrame(NamedTuple):
     data: bytes
     link_type: int = ETHERNET
     comment: str = ""
+    late_of: int = 0
 
 
 class Captured(NamedTuple):
@@ -46,10 +50,24 @@ def of_recording(frames: Iterable[Frame]) -> tuple[CapturedFrame, ...]:
     """The frames of a lab's recording; numbers are kept."""
     return tuple(
         CapturedFrame(
-            one.number, one.wire, one.sender, one.receiver, one.time_ns, one.data, 1, one.fault
+            one.number,
+            one.wire,
+            one.sender,
+            one.receiver,
+            one.time_ns,
+            one.data,
+            ETHERNET,
+            one.fault,
+            _late_of(one.fault),
         )
         for one in frames
     )
+
+
+def _late_of(comment: str) -> int:
+    """The frame whose late delivery this is, as the lab's wires note it."""
+    late = _LATE.match(comment)
+    return int(late.group(1)) if late else 0
 
 
 def load(path: Path) -> Captured:
@@ -95,6 +113,7 @@ def _parse(data: bytes) -> Captured:
                 packet.data,
                 link_type,
                 packet.comment,
+                _late_of(packet.comment),
             )
         )
     return Captured(tuple(frames), tuple(problems))

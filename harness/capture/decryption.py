@@ -117,11 +117,13 @@ class Decryptor:
             self._tell(whole.frames, frame.number)
         match headers.carried:
             case Esp() as esp:
-                return headers, self._esp.open(esp, headers, packet, frame.wire, frame.number)
+                opened = self._esp.open(esp, headers, packet, frame.wire, frame.number)
+                return headers, _unless_late(opened, frame)
             case Isakmp() as header:
                 return headers, self._read_ike(header, frame)
             case Ah() as ah:
-                return headers, self._ah.open(ah, headers, packet, frame.wire, frame.number)
+                opened = self._ah.open(ah, headers, packet, frame.wire, frame.number)
+                return headers, _unless_late(opened, frame)
             case NatKeepalive():
                 return headers, KEEPALIVE
         return headers, UNRELATED
@@ -132,7 +134,9 @@ class Decryptor:
             wire, place = known
             before = self.entries[place]
             if isinstance(before.content, Ike):
-                return before.content._replace(repeats=before.number, elsewhere=wire != frame.wire)
+                return before.content._replace(
+                    repeats=before.number, elsewhere=wire != frame.wire or bool(frame.late_of)
+                )
         self._datagrams[header.data] = (frame.wire, len(self.entries))
         try:
             message = decode(header.data)
@@ -170,6 +174,13 @@ class Decryptor:
                 case Ike(status=Status.FRAGMENT) | IpFragment():
                     content = entry.content._replace(whole_in=whole_in)
                     self.entries[place] = entry._replace(content=content)
+
+
+def _unless_late(content: Ipsec, frame: CapturedFrame) -> Ipsec:
+    """The packet as no replay where the wire kept it back and the receiver gets it only now."""
+    if frame.late_of and content.replays == frame.late_of:
+        return content._replace(replays=0, forwards=frame.late_of)
+    return content
 
 
 def _child_spis(payloads: Iterable[Payload]) -> Iterator[int]:

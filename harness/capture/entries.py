@@ -41,9 +41,9 @@ class Ike(NamedTuple):
     `payloads` are all that can be read, those inside SK or SKF after those before. `message` is
     as it was on the wire, None where that is malformed. `detail` says in words why a message
     cannot be read. `authentic` says whether its ICV or HASH verified, None where it has none or
-    nothing can check it. `repeats` is the frame with the same octets before, on another wire if
-    `elsewhere`. `fragment` is number and total, `whole_in` the frame that completed the message,
-    `frames` all frames that it came in.
+    nothing can check it. `repeats` is the frame with the same octets before; `elsewhere` if it
+    is the same message on another wire, or kept back by its wire until now. `fragment` is number
+    and total, `whole_in` the frame that completed the message, `frames` all that it came in.
     """
 
     header: Isakmp
@@ -69,7 +69,8 @@ class Ipsec(NamedTuple):
 
     `sequence` has 64 bits with ESN. `payload` and `next_header` are what it protects. `replays`
     is the frame on the same wire that had its sequence number before, `forwards` the frame in
-    which it was on another wire before. `packet` is the outer IP packet, reassembled.
+    which it was on another wire, or before the wire kept it back. `packet` is the outer IP
+    packet, reassembled.
     """
 
     protocol: str

@@ -446,6 +446,29 @@ def test_a_recording_s_nodes_and_numbers_are_kept() -> None:
     assert ipsec_of(entry).inner_octets == INNER
 
 
+def test_what_the_wire_kept_back_is_no_replay_and_what_it_doubled_is() -> None:
+    secret, keys_ = esp_secret(GCM), ike_secret()
+    packet = ethernet(ip(sealer(secret).seal(INNER, 4), 50))
+    message = ethernet(ike(sealed(keys_, header(37, 4), [])[0]))
+    recording = Recording()
+    wire = recording.wire("wan", ("moon", "sun"))
+    for data, fault in (
+        (packet, "delayed 2 s"),
+        (message, "held"),
+        (packet, "frame 1, delayed 2 s"),
+        (message, "frame 2, held until now"),
+        (packet, "frame 1 again"),
+        (message, "frame 2 again"),
+    ):
+        wire.add(0, wire.next(0, 5, data)._replace(fault=fault))
+    store = Secrets(ipsec=(secret,), ike_v2=(keys_,))
+    found = decrypt(of_recording(recording.frames), store).entries
+    esp = [ipsec_of(found[place]) for place in (0, 2, 4)]
+    assert [(one.replays, one.forwards) for one in esp] == [(0, 0), (0, 1), (1, 0)]
+    ike_ = [ike_of(found[place]) for place in (1, 3, 5)]
+    assert [(one.repeats, one.elsewhere) for one in ike_] == [(0, False), (2, True), (2, False)]
+
+
 # -- hostile ----------------------------------------------------------------------------------
 
 HOSTILE = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
