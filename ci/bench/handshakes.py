@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from harness.ike.traffic_selectors import TrafficSelector
 from harness.ike.transforms import encryption, key_exchange, prf
-from harness.ike.v2.address import Address
+from harness.ike.address import Address
 from harness.ike.v2.chance import from_randomness
 from harness.ike.v2.connection import ChildConfig, Connection, Identity, SharedKey
 from harness.ike.v2.endpoint import Endpoint

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from harness.ike.address import Path
 from harness.ike.constants_v1 import ExchangeType, NotifyType
 from harness.ike.payload import first
 from harness.ike.payloads_v1 import Identification, SecurityAssociation
@@ -14,7 +15,6 @@ from harness.ike.v1.identity import read_identity
 from harness.ike.v1.phase1_proposals import Selection, select
 from harness.ike.v1.reasons import Reason
 from harness.ike.v1.refusal import Ignored, Refusal
-from harness.ike.v2.address import Path
 from harness.ike.wire import Message
 
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from cryptography.x509 import Certificate
 
+from harness.ike.address import Address
 from harness.ike.constants_v1 import AuthenticationMethod
 from harness.ike.signatures import PrivateKey
 from harness.ike.transforms import (
@@ -27,7 +28,6 @@ from harness.ike.transforms import (
     prf,
 )
 from harness.ike.v1.identity import Identity
-from harness.ike.v2.address import Address
 
 
 class LifetimeCheck(StrEnum):

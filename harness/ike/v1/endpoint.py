@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from harness.ike.address import NAT_PORT, Address, Datagram, Path
 from harness.ike.constants_v1 import ExchangeType, Flag
 from harness.ike.malformed import Malformed
 from harness.ike.payload import Payload
@@ -35,7 +36,6 @@ from harness.ike.v1.reasons import Reason
 from harness.ike.v1.refusal import Ignored, Refusal
 from harness.ike.v1.seam import Plain, Seam, Transparent
 from harness.ike.v1.session import Session
-from harness.ike.v2.address import NAT_PORT, Address, Datagram, Path
 from harness.ike.violations import violations
 from harness.ike.wire import VERSION_1, Message, decode, encode
 

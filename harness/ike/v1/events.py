@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from harness.ike.address import Address, Path
 from harness.ike.keys_v1 import Phase1Keys
 from harness.ike.v1.identity import Identity
 from harness.ike.v1.ipsec_sa import IpsecSa
 from harness.ike.v1.nat_traversal import NatSituation
 from harness.ike.v1.phase1_proposals import Phase1Choice
 from harness.ike.v1.reasons import Reason
-from harness.ike.v2.address import Address, Path
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
+from harness.ike.address import Path
 from harness.ike.v1.chance import Draw
 from harness.ike.v1.configuration import Limits
 from harness.ike.v1.conversation import Sent
@@ -14,7 +15,6 @@ from harness.ike.v1.ipsec_sa import IpsecSa
 from harness.ike.v1.reasons import Reason
 from harness.ike.v1.seam import Seam
 from harness.ike.v1.timers import Timers
-from harness.ike.v2.address import Path
 
 if TYPE_CHECKING:
     from harness.ike.v1.session import Session

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from harness.ike.address import NAT_PORT, Address, Datagram, Path
 from harness.ike.udp_encapsulation import KEEPALIVE, wrap
 from harness.ike.v1 import informational
 from harness.ike.v1.aggressive_mode import AggressiveMode
@@ -28,7 +29,6 @@ from harness.ike.v1.reasons import Reason
 from harness.ike.v1.seam import Seam
 from harness.ike.v1.session import Session
 from harness.ike.v1.timers import Timers
-from harness.ike.v2.address import NAT_PORT, Address, Datagram, Path
 
 _RETRY = 0.01
 _NO_COOKIE = bytes(8)

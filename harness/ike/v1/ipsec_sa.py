@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from harness.ike.address import Path
 from harness.ike.transforms import Encryption, Integrity, KeyExchange
 from harness.ike.v1.configuration import Lifetime
 from harness.ike.v1.identity import Identity
-from harness.ike.v2.address import Path
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Protocol, TypeVar
 
 from harness.ike import vendor_ids
+from harness.ike.address import Path
 from harness.ike.certificates import (
     CertificateFailure,
     check_identity,
@@ -56,7 +57,6 @@ from harness.ike.v1.nat_traversal import (
 from harness.ike.v1.phase1_proposals import Phase1Choice
 from harness.ike.v1.reasons import Reason
 from harness.ike.v1.refusal import Ignored, Refusal
-from harness.ike.v2.address import Path
 
 P = TypeVar("P")
 _MOST_CERTIFICATES = 6

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from harness.ike.address import Path
 from harness.ike.attributes import decode_attributes, encode_attributes
 from harness.ike.constants_v1 import IpsecAttribute, NotifyType, ProtocolId
 from harness.ike.key_exchange import InvalidKeyExchangeData, Share, secret_size, share
@@ -41,7 +42,6 @@ from harness.ike.v1.nat_traversal import NatSituation
 from harness.ike.v1.phase2_proposals import Phase2Choice
 from harness.ike.v1.reasons import Reason
 from harness.ike.v1.refusal import Ignored, Refusal, Unacceptable
-from harness.ike.v2.address import Path
 
 A = IpsecAttribute
 P = TypeVar("P")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from harness.ike.address import Datagram
 from harness.ike.constants_v1 import ExchangeType, Flag, NotifyType, ProtocolId
 from harness.ike.payload import Payload, every
 from harness.ike.payloads_v1 import Notification
@@ -22,7 +23,6 @@ from harness.ike.v1.quick_mode import QuickMode, Setting
 from harness.ike.v1.reasons import Reason
 from harness.ike.v1.refusal import Ignored, Refusal
 from harness.ike.v1.seam import Plain
-from harness.ike.v2.address import Datagram
 from harness.ike.wire import VERSION_1, Message
 
 if TYPE_CHECKING:

@@ -25,11 +25,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from harness.ike.address import Address, Datagram
 from harness.ike.constants_v1 import Flag
 from harness.ike.payload import Payload, every
 from harness.ike.payloads_v1 import Notification
 from harness.ike.v1.seam import Plain
-from harness.ike.v2.address import Address, Datagram
 
 Change = Callable[[Plain], Plain | None]
 """Another message in the place of one, or None for none: it is sealed and can be repeated."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from harness.ike.address import Datagram, Path
 from harness.ike.constants_v1 import Flag
 from harness.ike.payload import Payload
-from harness.ike.v2.address import Datagram, Path
 from harness.ike.wire import Message
 
 

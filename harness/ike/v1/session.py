@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from enum import Enum
 
+from harness.ike.address import NAT_PORT, Address, Datagram, Path
 from harness.ike.constants_v1 import ExchangeType, Flag, NotifyType
 from harness.ike.payload import every
 from harness.ike.payloads_v1 import Notification
@@ -32,7 +33,6 @@ from harness.ike.v1.reasons import Reason
 from harness.ike.v1.refusal import Ignored, Refusal
 from harness.ike.v1.seam import Plain
 from harness.ike.v1.upkeep import Upkeep
-from harness.ike.v2.address import NAT_PORT, Address, Datagram, Path
 from harness.ike.violations import payload_violations
 from harness.ike.wire import VERSION_1, Message, encode
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
+from harness.ike.address import Address, Path
 from harness.ike.payload import Payload
-from harness.ike.v2.address import Address, Path
 from harness.ike.v2.connection import Connection
 from harness.ike.v2.create_child import CreateChild
 from harness.ike.v2.events import Reason

@@ -9,10 +9,10 @@ from ipaddress import ip_address
 
 from cryptography import x509
 
+from harness.ike.address import Address
 from harness.ike.constants_v2 import IdType
 from harness.ike.signatures import PrivateKey
 from harness.ike.traffic_selectors import TrafficSelector
-from harness.ike.v2.address import Address
 from harness.ike.v2.suites import ChildProposal, IkeProposal
 
 

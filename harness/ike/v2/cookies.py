@@ -6,7 +6,7 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass, field
 
-from harness.ike.v2.address import Address
+from harness.ike.address import Address
 from harness.ike.v2.chance import Draw, Purpose
 
 _SECRET_SIZE = 32

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from harness.ike.address import Address, Path
 from harness.ike.payload import Payload
-from harness.ike.v2.address import Address, Path
 from harness.ike.v2.child_sa import ChildSa
 from harness.ike.v2.connection import Identity
 from harness.ike.v2.keys import IkeSecrets

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from harness.ike.address import Path
 from harness.ike.payload import Payload
-from harness.ike.v2.address import Path
 from harness.ike.v2.chance import Draw
 from harness.ike.v2.connection import Connection, Settings
 from harness.ike.v2.events import Event, Reason

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from harness.ike.address import Datagram, Path
 from harness.ike.constants_v2 import ExchangeType, Flag, NotifyType
 from harness.ike.payload import Payload
 from harness.ike.payloads_v2 import Notify
 from harness.ike.transforms import KeyExchange
-from harness.ike.v2.address import Datagram, Path
 from harness.ike.v2.child_sa import ChildRecord, ChildTable
 from harness.ike.v2.collisions import Collision
 from harness.ike.v2.connection import Connection, Identity

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
+from harness.ike.address import Path
 from harness.ike.constants_v2 import ExchangeType, NotifyType, ProtocolId
 from harness.ike.payload import Payload, every
 from harness.ike.payloads_v2 import Delete, Notify
-from harness.ike.v2.address import Path
 from harness.ike.v2.child_sa import ChildRecord, ChildState
 from harness.ike.v2.children import leave
 from harness.ike.v2.events import PathChanged, PeerAlive, Reason

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.ike.address import Path
 from harness.ike.constants_v2 import Flag, NotifyType
 from harness.ike.payload import Payload, every, first
 from harness.ike.payloads_v2 import KeyExchange, Nonce, Notify, SecurityAssociation
-from harness.ike.v2.address import Path
 from harness.ike.wire import Message
 
 FIRST_STATUS = 16384

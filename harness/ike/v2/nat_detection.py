@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha1
 
+from harness.ike.address import Address, Path
 from harness.ike.constants_v2 import NotifyType
 from harness.ike.payload import Payload, every
 from harness.ike.payloads_v2 import Notify
-from harness.ike.v2.address import Address, Path
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from harness.ike.address import Path
 from harness.ike.constants_v2 import ExchangeType, NotifyType
 from harness.ike.malformed import Malformed
 from harness.ike.payload import Payload, RawPayload, is_critical
 from harness.ike.payloads_v2 import EncryptedFragment, Notify
 from harness.ike.protection import IntegrityFailure
-from harness.ike.v2.address import Path
 from harness.ike.v2.fragments import Reassembly
 from harness.ike.v2.message import Arrival, Plain
 from harness.ike.v2.sealing import Sealer

@@ -24,8 +24,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from harness.ike.address import Address, Datagram
 from harness.ike.payload import Payload
-from harness.ike.v2.address import Address, Datagram
 from harness.ike.v2.message import Plain, find_notify
 
 Change = Callable[[Plain], Plain]

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from harness.ike.address import Datagram
 from harness.ike.payload import Payload
-from harness.ike.v2.address import Datagram
 from harness.ike.v2.message import Plain
 
 

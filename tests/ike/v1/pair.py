@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from random import Random
 
+from harness.ike.address import Address, Datagram
 from harness.ike.v1 import events
 from harness.ike.v1.chance import Draw, from_randomness
 from harness.ike.v1.configuration import Child, Connection, Limits, PreSharedKey
@@ -15,7 +16,6 @@ from harness.ike.v1.endpoint import Endpoint
 from harness.ike.v1.identity import address_identity, subnet_identity
 from harness.ike.v1.ipsec_sa import DirectionKeys
 from harness.ike.v1.script import Script
-from harness.ike.v2.address import Address, Datagram
 from harness.ike.wire import Message, decode
 
 SECRET = PreSharedKey(b"xeeB5gohvaYi")

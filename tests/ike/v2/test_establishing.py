@@ -9,10 +9,10 @@ from ipaddress import ip_network
 
 import pytest
 
+from harness.ike.address import Address, Datagram
 from harness.ike.constants_v2 import ExchangeType, NotifyType
 from harness.ike.traffic_selectors import TrafficSelector
 from harness.ike.transforms import encryption, integrity, key_exchange, prf
-from harness.ike.v2.address import Address, Datagram
 from harness.ike.v2.connection import (
     Connection,
     Identity,

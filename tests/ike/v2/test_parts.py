@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.ike.v2.address import Address
+from harness.ike.address import Address
 from harness.ike.v2.chance import Purpose, choosing, drawing, from_randomness
 from harness.ike.v2.collisions import Contender, loses
 from harness.ike.v2.connection import Identity, Retransmission
