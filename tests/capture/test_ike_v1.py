@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the runs of charon do not show: Aggressive Mode, and messages cut by IKEv1's own means."""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.capture.decryption import decrypt
+from harness.capture.entries import Entry, Ike, Status
+from harness.capture.exchanges import AggressiveMode, QuickMode, exchanges
+from harness.capture.secrets import IkeV1Secret, Secrets
+from harness.ike import keys_v1
+from harness.ike import payloads_v1 as v1
+from harness.ike.payload import Payload
+from harness.ike.transforms import encryption, prf
+from harness.ike.wire import VERSION_1, Message, encode, encode_payloads
+from tests.capture.packets import frames, ike
+from tests.capture.runs import captured, decrypted, keys
+
+COOKIE_I, COOKIE_R = b"initiate", b"responds"
+CIPHER, PRF = encryption("AES_CBC_256"), prf("HMAC_SHA1")
+KEY, SKEYID, SKEYID_A = bytes(range(32)), b"s" * 20, b"a" * 20
+PUBLIC_I, PUBLIC_R = b"\x11" * 128, b"\x22" * 128
+SECRET = IkeV1Secret(COOKIE_I, KEY, b"", SKEYID, SKEYID_A)
+TRANSFORM = v1.Transform(
+    1,
+    1,
+    tuple(v1.Attribute(kind, value) for kind, value in ((1, 7), (14, 256), (2, 2), (3, 1), (4, 2))),
+)
+SA = v1.SecurityAssociation((v1.Proposal(1, 1, b"", (TRANSFORM,)),))
+ID = v1.Identification(2, b"moon")
+
+
+def content(entry: Entry) -> Ike:
+    assert isinstance(entry.content, Ike)
+    return entry.content
+
+
+def sealed(message: Message, payloads: list[Payload], iv: bytes) -> tuple[bytes, bytes]:
+    """The octets of the encrypted message, and the IV that follows from it."""
+    first, inner = encode_payloads(payloads)
+    ready = keys_v1.MessageCipher(16, keys_v1.cipher(CIPHER, KEY))
+    body = ready.encrypt(iv, inner)
+    whole = replace(message, flags=1, encrypted=body, next_payload=first)
+    return encode(whole), ready.next_iv(body)
+
+
+def aggressive(*, last_is_sealed: bool) -> list[bytes]:
+    exchange = keys_v1.Phase1Exchange(PUBLIC_I, PUBLIC_R, COOKIE_I, COOKIE_R, SA.body())
+    hash_i = keys_v1.hash_i(PRF, SKEYID, exchange, ID.body())
+    first = Message(VERSION_1, 4, COOKIE_I)
+    later = replace(first, responder_spi=COOKIE_R)
+    iv = keys_v1.initial_iv(PRF, PUBLIC_I, PUBLIC_R, CIPHER)
+    one = (SA, v1.KeyExchange(PUBLIC_I), v1.Nonce(b"i" * 16), ID)
+    two = (SA, v1.KeyExchange(PUBLIC_R), v1.Nonce(b"r" * 16), ID, v1.Hash(b"h" * 20))
+    three: list[Payload] = [v1.Hash(hash_i), ID]
+    if last_is_sealed:
+        last, iv = sealed(later, three, iv)
+    else:
+        last = encode(replace(later, payloads=tuple(three)))
+    return [
+        ike(encode(replace(first, payloads=one))),
+        ike(encode(replace(later, payloads=two)), back=True),
+        ike(last),
+        ike(quick(keys_v1.phase2_iv(PRF, iv, 0xBEEF, CIPHER))),
+    ]
+
+
+def quick(iv: bytes) -> bytes:
+    rest: list[Payload] = [v1.Nonce(b"q" * 16), v1.Notification(24578)]
+    _, octets = encode_payloads(rest)
+    message = Message(VERSION_1, 32, COOKIE_I, COOKIE_R, 0xBEEF)
+    proof = v1.Hash(keys_v1.quick_mode_hash1(PRF, SKEYID_A, 0xBEEF, octets))
+    return sealed(message, [proof, *rest], iv)[0]
+
+
+@pytest.mark.parametrize("last_is_sealed", [True, False])
+def test_aggressive_mode_and_what_follows_is_opened(last_is_sealed: bool) -> None:
+    packets = aggressive(last_is_sealed=last_is_sealed)
+    found = decrypt(frames(packets), Secrets(ike_v1=(SECRET,))).entries
+    assert content(found[3]).status is Status.DECRYPTED
+    assert [content(one).authentic for one in found[2:]] == [True if last_is_sealed else None, True]
+    assert exchanges(found) == [AggressiveMode(), QuickMode("stopped after message 1")]
+
+
+def test_a_candidate_of_another_sa_is_not_taken() -> None:
+    iv = keys_v1.initial_iv(PRF, PUBLIC_I, PUBLIC_R, CIPHER)
+    right = replace(SECRET, cookie=None, initial_iv=iv)
+    wrong = replace(SECRET, cookie=None, initial_iv=bytes(16), key=bytes(32))
+    packets = aggressive(last_is_sealed=True)
+    decryption = decrypt(frames(packets), Secrets(ike_v1=(wrong, right)))
+    assert decryption.secrets.ike_v1 == (replace(right, cookie=COOKIE_I),)
+    only_wrong = decrypt(frames(packets), Secrets(ike_v1=(wrong,)))
+    assert content(only_wrong.entries[2]).status is Status.NO_KEY
+
+
+def test_a_capture_that_begins_after_phase_1_says_so() -> None:
+    packets = aggressive(last_is_sealed=True)[3:]
+    (entry,) = decrypt(frames(packets), Secrets(ike_v1=(SECRET,))).entries
+    assert content(entry).status is Status.NO_KEY
+    assert "does not show its phase 1" in content(entry).detail
+
+
+def test_a_body_of_no_whole_blocks_is_malformed() -> None:
+    packets = aggressive(last_is_sealed=True)[:2]
+    broken = Message(VERSION_1, 4, COOKIE_I, COOKIE_R, flags=1, encrypted=bytes(17), next_payload=8)
+    found = decrypt(frames([*packets, ike(encode(broken))]), Secrets(ike_v1=(SECRET,))).entries
+    assert content(found[2]).status is Status.MALFORMED
+    assert content(found[2]).detail == "its 17 octets are no whole blocks of 16"
+
+
+def test_a_message_in_pieces_is_put_together() -> None:
+    """The fifth message of a real Main Mode, cut as Cisco's FRAGMENTATION does."""
+    places = [entry.number - 1 for entry in decrypted("ikev1-psk").ike]
+    original = content(decrypted("ikev1-psk").entries[places[4]])
+    whole = original.header.data
+    head = Message(VERSION_1, 2, original.header.initiator_spi, original.header.responder_spi)
+    pieces = [
+        ike(encode(replace(head, payloads=(v1.Fragment(7, number, last, data),))), port=4500)
+        for number, last, data in ((1, 0, whole[:50]), (2, 1, whole[50:]))
+    ]
+    taken = list(captured("ikev1-psk").frames)
+    second, first = (one._replace(number=1000 + n) for n, one in enumerate(frames(pieces)[::-1]))
+    taken[places[4] : places[4] + 1] = [second, first]
+    found = decrypt(taken, keys("ikev1-psk", "moon").secrets)
+    held, opened = (content(found.entries[places[4] + at]) for at in (0, 1))
+    assert (held.status, held.fragment, held.whole_in) == (Status.FRAGMENT, (2, 2), 1001)
+    assert opened.payloads == original.payloads
+    assert opened.frames == (1000, 1001)
+    assert all(content(one).readable for one in found.ike if one.number != 1000)
+
+
+def test_pieces_within_pieces_are_refused() -> None:
+    head = Message(VERSION_1, 2, COOKIE_I, COOKIE_R)
+    inner = encode(replace(head, payloads=(v1.Fragment(1, 1, 1, b"x"),)))
+    outer = encode(replace(head, payloads=(v1.Fragment(2, 1, 1, inner),)))
+    (entry,) = decrypt(frames([ike(outer)])).entries
+    assert content(entry).status is Status.MALFORMED
+    assert content(entry).detail == "put together, it is no IKEv1 message"
