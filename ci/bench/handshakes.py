@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from harness.ike.address import Address
 from harness.ike.traffic_selectors import TrafficSelector
 from harness.ike.transforms import encryption, key_exchange, prf
-from harness.ike.address import Address
 from harness.ike.v2.chance import from_randomness
 from harness.ike.v2.connection import ChildConfig, Connection, Identity, SharedKey
 from harness.ike.v2.endpoint import Endpoint
