@@ -53,6 +53,65 @@ _RNDADDENTROPY = 0x40085203
 _RNDRESEEDCRNG = 0x5207
 
 
+# Longer than until the next tick of a running kernel, in ticks of the time stamp counter,
+# which under the virtual clock are nanoseconds.
+_GAP = 6_000_000
+# Less than between two ticks, and more than the rough count can be out.
+_NEAR = 60_000
+_WRITE = bytes.fromhex(
+    "89fa"  # mov edx, edi
+    "89f0"  # mov eax, esi
+    "ee"  # out dx, al
+    "c3"  # ret
+)
+# QEMU, when a guest stops itself, sometimes lets the time jump to the next timer first, and
+# sometimes not. So that all the same the guest goes on at one exact instruction, it counts down
+# what is left to a point of time that lies after the jump: roughly at first, because ticks of
+# the kernel come between, and by the instruction, which is a nanosecond, at last.
+_FREEZE = (
+    bytes.fromhex(
+        "0f31"  # rdtsc
+        "48c1e220"  # shl rdx, 32
+        "4809d0"  # or rax, rdx
+        "4c8d80"  # lea r8, [rax + gap]
+    )
+    + struct.pack("<i", _GAP)
+    + bytes.fromhex("66ba")  # mov dx, port
+    + struct.pack("<H", FREEZE_PORT)
+    + bytes.fromhex(
+        "b001"  # mov al, 1
+        "ee"  # out dx, al
+        "0f31"  # again: rdtsc
+        "48c1e220"  # shl rdx, 32
+        "4809d0"  # or rax, rdx
+        "4c89c1"  # mov rcx, r8
+        "4829c1"  # sub rcx, rax
+        "4881f9"  # cmp rcx, gap
+    )
+    + struct.pack("<i", _GAP)
+    + bytes.fromhex(
+        "7726"  # ja done
+        "4881f9"  # cmp rcx, near
+    )
+    + struct.pack("<i", _NEAR)
+    + bytes.fromhex(
+        "760c"  # jbe last
+        "b988130000"  # mov ecx, 5000
+        "48ffc9"  # spin: dec rcx
+        "75fb"  # jnz spin
+        "ebd3"  # jmp again
+        "4883f902"  # last: cmp rcx, 2
+        "720b"  # jb done
+        "48d1e9"  # shr rcx, 1
+        "7301"  # jnc even
+        "90"  # nop, for the odd one
+        "48ffc9"  # even: dec rcx
+        "75fb"  # jnz even
+        "c3"  # done: ret
+    )
+)
+
+
 class Ports:
     """The guest's side of QEMU's I/O ports, without a compiler: machine code in a page."""
 
@@ -61,14 +120,19 @@ class Ports:
         if libc.iopl(3) != 0:
             raise OSError(ctypes.get_errno(), "iopl")
         self._page = mmap.mmap(-1, PAGE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
-        # mov edx, edi; mov eax, esi; out dx, al; ret
-        self._page[:6] = bytes.fromhex("89fa89f0eec3")
+        self._page[: len(_WRITE)] = _WRITE
+        self._page[64 : 64 + len(_FREEZE)] = _FREEZE
         address = ctypes.addressof(ctypes.c_char.from_buffer(self._page))
         self._out = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_int)(address)
+        self._freeze = ctypes.CFUNCTYPE(None)(address + 64)
 
     def out(self, port: int, value: int) -> None:
         """Write one byte to an I/O port."""
         self._out(port, value)
+
+    def freeze(self) -> None:
+        """Stop the guest; each of its copies goes on with the same instruction at the same time."""
+        self._freeze()
 
 
 def _pages(size: int) -> int:
@@ -139,7 +203,7 @@ class Agent:
         sys.stderr.flush()
         gc.collect()
         gc.freeze()
-        self._ports.out(FREEZE_PORT, 1)
+        self._ports.freeze()
         return self._devices.read_job()
 
     def pytest_configure(self, config: Any) -> None:
