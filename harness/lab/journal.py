@@ -75,6 +75,7 @@ class Journal:
         for half as long again, so that the error can say which.
         """
         started = time.monotonic()
+        told_before = len(self.entries)
         position = since
         while True:
             while position < len(self.entries):
@@ -82,7 +83,7 @@ class Journal:
                 position += 1
                 if isinstance(entry.event, kind) and matches(entry.event):
                     waited = time.monotonic() - started
-                    if waited > within:
+                    if waited > within and entry.position >= told_before:
                         raise NotSeen(
                             f"{self.node}: {expected} was expected within {within:g} s"
                             f" and came late, at {waited:.1f} s"

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A run that is ended from outside leaves its capture, and nothing else."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.capture import pcapng
+from tests.cli.commands import command
+
+PATIENCE = 30.0
+Process = tuple[int, str]
+
+
+def processes() -> dict[int, tuple[int, str]]:
+    """Every process: its parent and the time that it started at."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            found[int(entry.name)] = (int(fields[1]), fields[19])
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def descendants(root: int) -> set[Process]:
+    """All processes below one, each with the time that it started at."""
+    known = processes()
+    family = {root}
+    while True:
+        more = {pid for pid, (parent, _) in known.items() if parent in family} - family
+        if not more:
+            return {(pid, known[pid][1]) for pid in family if pid in known}
+        family |= more
+
+
+def alive(family: set[Process]) -> set[Process]:
+    now = processes()
+    return {(pid, began) for pid, began in family if pid in now and now[pid][1] == began}
+
+
+def until(true: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_a_run_that_is_ended_leaves_its_capture_and_no_process(
+    number: signal.Signals, status: int, tmp_path: Path
+) -> None:
+    arguments = ("run", "dpd-dead-peer", "--kernel", "host", "--out", tmp_path)
+    log = tmp_path / "terminal"
+    with log.open("w") as terminal:
+        running = subprocess.Popen(
+            command(*arguments), stdout=terminal, stderr=terminal, stdin=subprocess.DEVNULL
+        )
+        (mounts, run) = (Path("/proc/self/mountinfo").read_text(), None)
+        until(lambda: bool(list(tmp_path.glob("*/sun/charon.log"))), log.read_text())
+        (run,) = tmp_path.glob("dpd-dead-peer*")
+        until(lambda: len(pcapng.read(run / "capture.pcapng").packets) > 5, "the tunnel is up")
+        family = descendants(running.pid)
+        assert len(family) > 6, "the harness, its spawner, four nodes and two daemons"
+        os.kill(running.pid, number)
+        assert running.wait(PATIENCE) == status
+    until(lambda: not alive(family), f"still there: {alive(family)}")
+    assert Path("/proc/self/mountinfo").read_text() == mounts
+    kept = pcapng.read(run / "capture.pcapng")
+    assert kept.problem is None
+    assert len(kept.packets) > 5
+    assert "Traceback" not in log.read_text()

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import ikelab
+
+USAGE = 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "net2net-reky"], "there is no scenario 'net2net-reky'; did you mean"),
+        (["run", "delete-ike", "--moon", "strongswan@9"], "there is no peer 'strongswan@9'; there"),
+        (["run", "delete-ike", "--sun", "racoon"], "there is no peer 'racoon'; there is ip-xfrm"),
+        (["run", "delete-ike", "--kernel", "debian-9"], "--kernel debian-9: there is no such"),
+        (["run", "delete-ike", "--seed", "-4"], "--seed -4: a seed is a whole number from 0"),
+        (["run", "delete-ike", "--clock", "lunar"], "argument --clock: invalid choice: 'lunar'"),
+        (["run", "delete-ike", "--clock", "virtual", "--kernel", "host"], "only real time"),
+        (["run", "--folder", "nowhere"], "--folder nowhere: there is no such folder"),
+        (["run", "delete-ike", "--out", "/proc/nowhere"], "--out /proc/nowhere: "),
+        (["run", "--fast"], "unrecognized arguments: --fast"),
+        (["replay", "nowhere"], "nowhere/replay.json: No such file or directory; name the folder"),
+        (["wander"], "invalid choice: 'wander'"),
+        ([], "the following arguments are required: COMMAND"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused_in_one_sentence(
+    arguments: list[str], sentence: str, tmp_path: Path
+) -> None:
+    if arguments[:1] == ["run"] and "--out" not in arguments:
+        arguments = [*arguments, "--out", str(tmp_path)]
+    done = ikelab(*arguments)
+    assert done.returncode == USAGE, done.stdout
+    assert sentence in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"peers": 1, "kernel": "host"}', "\xff"])
+def test_a_replay_record_that_no_run_wrote_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "replay.json").write_text(text, encoding="latin-1")
+    done = ikelab("replay", tmp_path)
+    assert done.returncode == USAGE, done.stdout
+    assert "this is not what a run writes" in done.stdout
+
+
+def test_the_peers_are_listed_with_what_they_can_do() -> None:
+    done = ikelab("peers")
+    assert done.returncode == 0
+    for name in ("ip-xfrm", "strongswan@5.9.8", "strongswan@6.0.1"):
+        assert name in done.stdout
+
+
+def test_a_peer_without_the_feature_is_unsupported_and_no_pass(tmp_path: Path) -> None:
+    done = ikelab("run", "delete-ike", "--moon", "ip-xfrm", "--kernel", "host", "--out", tmp_path)
+    (run,) = json.loads((tmp_path / "results.json").read_text())["runs"]
+    assert run["outcome"] == "unsupported"
+    assert done.returncode == 1
