@@ -13,9 +13,9 @@ from pathlib import Path
 from harness.machine.errors import MachineError
 from harness.machine.spec import SUITES, ImageSpec
 
+MAIN, SECURITY = "Debian", "Debian-Security"
+"""What the two parts of the archive call themselves."""
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-ARCHIVE = "http://deb.debian.org/debian"
-SECURITY = "http://deb.debian.org/debian-security"
 # Documentation is never read in the lab, and not unpacking it is faster than removing it.
 UNWANTED = (
     "/usr/share/doc/*",
@@ -94,11 +94,16 @@ def check_tools() -> None:
 
 
 def sources(suite: str) -> list[str]:
-    """Return the archive lines for ``suite``: from the machine's own mirror if it is a Debian."""
-    archive, security = _mirrors()
-    lines = [f"deb {archive} {suite} main"]
-    if "security" in SUITES[suite]:
-        lines.append(f"deb {security} {suite}-security main")
+    """Return the archive lines for ``suite`` from the mirrors that this machine's apt has.
+
+    Without any, as where this is no Debian, mmdebstrap takes its own.
+    """
+    mirrors = _mirrors()
+    if MAIN not in mirrors:
+        return []
+    lines = [f"deb {mirrors[MAIN]} {suite} main"]
+    if "security" in SUITES[suite] and SECURITY in mirrors:
+        lines.append(f"deb {mirrors[SECURITY]} {suite}-security main")
     return lines
 
 
@@ -123,8 +128,9 @@ def explain(spec: ImageSpec, log: str) -> str:
         r"Network is unreachable|Connection timed out|Connection failed|Unable to connect",
         log,
     ):
+        mirror = _mirrors().get(MAIN, "that mmdebstrap takes")
         return (
-            f"{where}the Debian mirror {_mirrors()[0]} cannot be reached; "
+            f"{where}the Debian mirror {mirror} cannot be reached; "
             "the network is needed once, to build this image."
         )
     if "NO_PUBKEY" in log or "is not signed" in log:
@@ -137,9 +143,9 @@ def explain(spec: ImageSpec, log: str) -> str:
     return f"{where}mmdebstrap could not build this image: {last}"
 
 
-def _mirrors() -> tuple[str, str]:
-    """Return the mirrors of the archive and of its security part that apt is set up with."""
-    found = {"Debian": ARCHIVE, "Debian-Security": SECURITY}
+def _mirrors() -> dict[str, str]:
+    """Return the mirrors of Debian that apt is set up with, by the label of their part."""
+    found: dict[str, str] = {}
     if shutil.which("apt-get"):
         listed = subprocess.run(
             ["apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)"],
@@ -149,9 +155,9 @@ def _mirrors() -> tuple[str, str]:
         ).stdout
         for line in reversed(listed.splitlines()):
             origin, label, uri = (*line.split("|"), "", "")[:3]
-            if origin == "Debian" and label in found and uri.startswith("http"):
+            if origin == "Debian" and label in (MAIN, SECURITY) and uri.startswith("http"):
                 found[label] = uri.rstrip("/")
-    return found["Debian"], found["Debian-Security"]
+    return found
 
 
 def _proxy() -> list[str]:
