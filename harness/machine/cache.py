@@ -140,7 +140,11 @@ class Cache:
         folder = self.root / kind
         if not folder.is_dir():
             return []
-        entries = [(path.stat().st_mtime, path) for path in _entries(folder)]
+        entries = []
+        for path in _entries(folder):
+            # Another process may prune at the same time.
+            with suppress(FileNotFoundError):
+                entries.append((path.stat().st_mtime, path))
         entries.sort(reverse=True)
         limit = time.time() - IDLE_BEFORE_PRUNE_S
         gone = [path for wanted, path in entries[keep:] if wanted < limit]
@@ -185,7 +189,10 @@ class Cache:
     def _discard(self, path: Path) -> None:
         # Renamed first, so that nobody finds half of it.
         trash = path.with_name(f".trash-{secrets.token_hex(4)}")
-        os.rename(path, trash)
+        try:
+            os.rename(path, trash)
+        except FileNotFoundError:
+            return
         remove(trash)
 
 
@@ -225,13 +232,16 @@ def remove(path: Path) -> None:
     if not os.path.lexists(path):
         return
     shutil.rmtree(path, ignore_errors=True)
+    if os.path.lexists(path) and not path.is_dir():
+        path.unlink(missing_ok=True)
     if os.path.lexists(path) and os.geteuid() != 0:
         # Files of an unpacked image belong to ids that only a user namespace may touch.
         command = ["unshare", "--map-root-user", "--map-auto", "rm", "-rf", "--", str(path)]
         with suppress(OSError):
             subprocess.run(command, check=False, capture_output=True)
     if os.path.lexists(path):
-        shutil.rmtree(path)
+        with suppress(FileNotFoundError):
+            shutil.rmtree(path)
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -177,6 +177,21 @@ def test_prune_removes_what_was_wanted_longest_ago_and_spares_what_is_fresh(
     assert cache.prune("kind", keep=0) == []
 
 
+def test_several_processes_may_prune_at_once(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    old = time.time() - 2 * IDLE_BEFORE_PRUNE_S
+    for number in range(300):
+        os.utime(cache.obtain("kind", str(number), write), (old, old))
+    program = "sys.stdin.readline()\ncache.prune('kind', 0)\n"
+    processes = [start(program, tmp_path) for _ in range(4)]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert [process.wait() for process in processes] == [0, 0, 0, 0]
+    assert [path for path in (tmp_path / "kind").iterdir() if path.is_dir()] == []
+
+
 @pytest.mark.parametrize(
     ("environment", "root", "shared"),
     [
