@@ -82,7 +82,7 @@ def test_a_wait_that_fails_says_what_was_missing_or_that_it_came_late() -> None:
             wan.flush()
 
         asyncio.get_running_loop().call_later(0.24, come)
-        with pytest.raises(FrameNotSeen, match=r"came late, at 0\.[23] s \(frame 2\)"):
+        with pytest.raises(FrameNotSeen, match=r"came late, at \d\.\d s \(frame 2\)"):
             await wan.frames.first(lambda f: f.data == b"late", "a DELETE", deadline=0.2)
 
     asyncio.run(body())

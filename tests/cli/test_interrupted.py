@@ -60,7 +60,12 @@ def test_a_run_that_is_ended_leaves_its_capture_and_no_process(
     log = tmp_path / "terminal"
     with log.open("w") as terminal:
         running = subprocess.Popen(
-            command(*arguments), stdout=terminal, stderr=terminal, stdin=subprocess.DEVNULL
+            command(*arguments),
+            stdout=terminal,
+            stderr=terminal,
+            stdin=subprocess.DEVNULL,
+            # A shell ignores Ctrl-C for what it puts into the background, and that is inherited.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         (mounts, run) = (Path("/proc/self/mountinfo").read_text(), None)
         until(lambda: bool(list(tmp_path.glob("*/sun/charon.log"))), log.read_text())

@@ -181,11 +181,6 @@ def test_a_guest_that_restarts_is_lost(lab: LabKernel) -> None:
         lab.run(Job(item("test_restarts")))
 
 
-def test_a_run_leaves_nothing_in_the_cache(lab: LabKernel) -> None:
-    lab.run(Job(item("test_passes")))
-    assert list((lab.cache.root / "runs").iterdir()) == []
-
-
 def test_a_killed_harness_leaves_no_guest_and_the_next_run_clears_up(
     cache: Cache, rootdir: Path, lab: LabKernel
 ) -> None:
