@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""ikelabd: sockets, timers, data planes, configuration around the engines of harness.ike."""

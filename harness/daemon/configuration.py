@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What ikelabd is configured with, whichever dialect it was written in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from harness.ike.v1.configuration import Connection as ConnectionV1
+from harness.ike.v2.connection import Connection as ConnectionV2
+from harness.ike.v2.connection import Settings
+
+
+class ConfigurationError(ValueError):
+    """A configuration cannot be used; the text names file, line, key and remedy."""
+
+
+Startup = Literal["none", "start", "route"]
+"""What a child's configuration leads to: nothing, its initiation, or waiting for its traffic."""
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonConfiguration:
+    """Everything that a dialect says.
+
+    `startup` is by child name. `listen` are the own addresses, empty for every one that the host
+    has. `data_plane` is who does ESP. `interfaces` are addresses in CIDR notation by interface
+    name, and `routes` next hops or devices by destination, for dialects that configure a host.
+    """
+
+    v2: tuple[ConnectionV2, ...] = ()
+    v1: tuple[ConnectionV1, ...] = ()
+    startup: Mapping[str, Startup] = field(default_factory=dict)
+    listen: tuple[str, ...] = ()
+    settings: Settings = field(default_factory=Settings)
+    data_plane: Literal["kernel", "userspace"] = "kernel"
+    interfaces: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    routes: Mapping[str, str] = field(default_factory=dict)
