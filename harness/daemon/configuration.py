@@ -25,8 +25,9 @@ class DaemonConfiguration:
     """Everything that a dialect says.
 
     `startup` is by child name. `listen` are the own addresses, empty for every one that the host
-    has. `data_plane` is who does ESP. `interfaces` are addresses in CIDR notation by interface
-    name, and `routes` next hops or devices by destination, for dialects that configure a host.
+    has. `data_plane` is who does ESP. `keep_rekeyed` is for how many seconds packets are still
+    received on a rekeyed SA. `interfaces` are addresses in CIDR notation by interface name, and
+    `routes` next hops or devices by destination, for dialects that configure a host.
     """
 
     v2: tuple[ConnectionV2, ...] = ()
@@ -35,5 +36,6 @@ class DaemonConfiguration:
     listen: tuple[str, ...] = ()
     settings: Settings = field(default_factory=Settings)
     data_plane: Literal["kernel", "userspace"] = "kernel"
+    keep_rekeyed: float = 5.0
     interfaces: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     routes: Mapping[str, str] = field(default_factory=dict)

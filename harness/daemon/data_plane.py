@@ -37,7 +37,7 @@ class Acquired:
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """The kernel says that an SA has reached a lifetime; SPI in host order."""
+    """An SA has reached a lifetime; SPI of either half, in host order."""
 
     spi: int
     hard: bool
@@ -71,6 +71,14 @@ class DataPlane(Protocol):
 
     async def switch(self, inbound_spi: int) -> None:
         """Send with the outbound half that `install` was told to hold back."""
+        ...
+
+    async def retire(self, inbound_spi: int) -> None:
+        """Send with a pair no more; receive what is still on its way until `remove`.
+
+        A pair of the same selectors sends from now on, and where there is none their traffic
+        waits for one.
+        """
         ...
 
     async def remove(self, inbound_spi: int) -> None:

@@ -17,6 +17,9 @@ class SaPair:
     `inbound` is received with, `outbound` sent with; their SPIs are in host order. Between
     `local` and `remote` traffic is protected. `encapsulated` puts ESP into UDP along `path` (RFC
     3948), whose ports count only then. `reqid` is the same for an SA and for what replaces it.
+    `rekey_after` and `life` are seconds, `rekey_octets` and `octets` amounts of traffic, 0 is
+    never: a plane that counts says `Expired` at the former, and forgets the pair at the latter in
+    case nobody has replaced it.
     """
 
     name: str
@@ -29,3 +32,7 @@ class SaPair:
     transport: bool = False
     encapsulated: bool = False
     replay_window: int = 64
+    rekey_after: int = 0
+    life: int = 0
+    rekey_octets: int = 0
+    octets: int = 0

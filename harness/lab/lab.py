@@ -20,7 +20,7 @@ from harness.network.namespaces import Spawner
 from harness.network.network import Network
 from harness.network.topology import Subnet, Topology
 from harness.peers.connection import Connection
-from harness.peers.contract import Configuration, DataPlane, NativeFile, Peer
+from harness.peers.contract import Configuration, DataPlane, NativeFile, Peer, Unsupported
 from harness.verdict.oracles import OracleName
 
 
@@ -75,10 +75,10 @@ class Lab:
     ) -> Net:
         """Build the topology with a peer on each named node, and return it when all can negotiate.
 
-        Both ends get their side of `connection`, in `dialect` or the peer's preferred one; `native`
-        has files in it for a node instead, `options` a daemon's own settings by node. Every oracle
-        watches, but for those in `without`, each with the reason that the report shows. Raises
-        NetworkError, `PeerError` and what comes under them.
+        Both ends get their side of `connection`, in `dialect` where a peer has it, else in the one
+        that it prefers; `native` has files in it for a node instead, `options` a daemon's own
+        settings by node. Every oracle watches, but for those in `without`, each with the reason
+        that the report shows. Raises NetworkError, `PeerError` and what comes under them.
         """
         self.excused.update(without or {})
         self.peers.update((node, peer.name) for node, peer in peers.items())
@@ -117,6 +117,9 @@ class Lab:
     ) -> Net:
         recording = self._stack.enter_context(Recording(self.folder / "capture.pcapng"))
         roots = {node: self._roots(peer.image) for node, peer in peers.items() if peer.image}
+        if dialect is not None and not any(dialect in peer.dialects for peer in peers.values()):
+            names = ", ".join(sorted({peer.name for peer in peers.values()}))
+            raise Unsupported(f"the dialect {dialect!r} is not one of {names}")
         network = await self._stack.enter_async_context(
             Network.up(topology, self._spawner, roots, recording)
         )
@@ -128,7 +131,7 @@ class Lab:
         for name, station in stations.items():
             configuration = Configuration(
                 side=connection.sides.get(name) if connection else None,
-                dialect=dialect or station.peer.dialects[0],
+                dialect=_dialect(station.peer, dialect),
                 files=tuple(native.get(name, ())),
                 options=options.get(name, {}),
                 data_plane=self.data_plane,
@@ -138,6 +141,10 @@ class Lab:
             await station.start(self.rewrite(name, configuration), logs)
         judge = Judge(network, stations, _inner(connection), self.excused)
         return Net(network, stations, judge, self._background)
+
+
+def _dialect(peer: Peer, wanted: str | None) -> str:
+    return wanted if wanted in peer.dialects else peer.dialects[0]
 
 
 def _inner(connection: Connection | None) -> tuple[Subnet, ...]:

@@ -56,8 +56,24 @@ class End:
 
 
 @dataclass(frozen=True)
+class Retransmission:
+    """When a request without an answer is sent again (RFC 7296 2.4).
+
+    That is after `first` seconds, then `factor` times as long each time, `tries` times; after one
+    wait more the peer is given up.
+    """
+
+    first: float
+    factor: float
+    tries: int
+
+
+@dataclass(frozen=True)
 class Ike:
-    """The IKE SA (or ISAKMP SA) as one end wants it; times in seconds, 0 for never."""
+    """The IKE SA (or ISAKMP SA) as one end wants it; times in seconds, 0 for never.
+
+    Without `retransmission` the daemon does as it does by default.
+    """
 
     version: Literal[1, 2] = 2
     proposals: tuple[str, ...] = ("aes128-sha256-x25519",)
@@ -68,13 +84,15 @@ class Ike:
     dpd_delay: int = 0
     mobike: bool = False
     force_encapsulation: bool = False
+    retransmission: Retransmission | None = None
 
 
 @dataclass(frozen=True)
 class Child:
     """The CHILD_SA (or IPsec SA) as one end wants it; times in seconds, 0 for never.
 
-    An SA is rekeyed at ``rekey - random(0, jitter)`` and ends at `life`.
+    An SA is rekeyed at ``rekey - random(0, jitter)`` and ends at `life`. On one that was rekeyed
+    packets are still received for `keep_rekeyed` seconds; None leaves that to the daemon.
     """
 
     name: str
@@ -83,6 +101,7 @@ class Child:
     life: int = 1320
     rekey: int = 1200
     jitter: int = 0
+    keep_rekeyed: int | None = None
 
 
 @dataclass(frozen=True)

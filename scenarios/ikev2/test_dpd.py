@@ -3,6 +3,7 @@
 
 from harness.lab.lab import Lab
 from harness.network.topologies import MOON_SUN
+from harness.peers.connection import Retransmission
 from harness.peers.contract import Peer
 from harness.scenario import scenario
 from scenarios.agreements import NET_NET
@@ -10,11 +11,7 @@ from scenarios.agreements import NET_NET
 DELAY = 3
 """Seconds of silence after which moon asks whether sun is alive; sun asks a second later."""
 # Two retransmissions: an answer is given up after 0.5 + 0.9 + 1.62 seconds.
-IMPATIENT = {
-    "charon.retransmit_tries": 2,
-    "charon.retransmit_timeout": "0.5",
-    "charon.retransmit_base": "1.8",
-}
+IMPATIENT = Retransmission(first=0.5, factor=1.8, tries=2)
 GIVEN_UP = 0.5 + 0.9 + 1.62
 
 
@@ -28,10 +25,9 @@ def test_dpd_dead_peer(lab: Lab, moon: Peer, sun: Peer) -> None:
         MOON_SUN,
         moon=moon,
         sun=sun,
-        connection=NET_NET.with_ike(dpd_delay=DELAY, on="moon").with_ike(
-            dpd_delay=DELAY + 1, on="sun"
-        ),
-        options={"moon": IMPATIENT, "sun": IMPATIENT},
+        connection=NET_NET.with_ike(retransmission=IMPATIENT)
+        .with_ike(dpd_delay=DELAY, on="moon")
+        .with_ike(dpd_delay=DELAY + 1, on="sun"),
     )
     child = net.moon.initiate("net-net")
     wan = net.wire("wan")

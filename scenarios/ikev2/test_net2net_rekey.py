@@ -18,8 +18,8 @@ rekeyings, and the SAs of both ends would never come to rest.
 """
 REKEYS = 10
 
-SHORT_LIVED = NET_NET.with_child(on="moon", life=LIFE, rekey=REKEY).with_child(
-    on="sun", life=1200, rekey=1020
+SHORT_LIVED = NET_NET.with_child(on="moon", life=LIFE, rekey=REKEY, keep_rekeyed=KEPT).with_child(
+    on="sun", life=1200, rekey=1020, keep_rekeyed=KEPT
 )
 
 
@@ -31,7 +31,7 @@ SHORT_LIVED = NET_NET.with_child(on="moon", life=LIFE, rekey=REKEY).with_child(
     needs=("esp",),
 )
 def test_net2net_rekey(lab: Lab, moon: Peer, sun: Peer) -> None:
-    rekeys_without_loss(lab, moon, sun, with_certificates(SHORT_LIVED), "vici", REKEYS)
+    rekeys_without_loss(lab, moon, sun, with_certificates(SHORT_LIVED), rekeys=REKEYS)
 
 
 @scenario(
@@ -42,7 +42,7 @@ def test_net2net_rekey(lab: Lab, moon: Peer, sun: Peer) -> None:
     needs=("esp",),
 )
 def test_net2net_rekey_psk(lab: Lab, moon: Peer, sun: Peer) -> None:
-    rekeys_without_loss(lab, moon, sun, SHORT_LIVED, "vici")
+    rekeys_without_loss(lab, moon, sun, SHORT_LIVED)
 
 
 @scenario(
@@ -68,16 +68,14 @@ def test_net2net_rekey_from_swanctl_conf(lab: Lab, moon: Peer, sun: Peer) -> Non
 
 
 def rekeys_without_loss(
-    lab: Lab, moon: Peer, sun: Peer, connection: Connection, dialect: str, rekeys: int = 2
+    lab: Lab,
+    moon: Peer,
+    sun: Peer,
+    connection: Connection,
+    dialect: str | None = None,
+    rekeys: int = 2,
 ) -> None:
-    net = lab.up(
-        MOON_SUN,
-        moon=moon,
-        sun=sun,
-        connection=connection,
-        dialect=dialect,
-        options={node: {"charon.delete_rekeyed_delay": KEPT} for node in ("moon", "sun")},
-    )
+    net = lab.up(MOON_SUN, moon=moon, sun=sun, connection=connection, dialect=dialect)
     first = net.moon.initiate("net-net")
     with net.traffic("alice", "bob", every=0.2) as flow:
         has_its_lifetimes(net, first)

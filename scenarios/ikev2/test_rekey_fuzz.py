@@ -46,16 +46,10 @@ def test_rekey_fuzz_100(lab: Lab, moon: Peer, sun: Peer) -> None:
 
 def rekey_times(lab: Lab, moon: Peer, sun: Peer, *, fuzz: int) -> list[int]:
     """The soft lifetimes, in seconds, that moon gave to one CHILD_SA after the other."""
-    connection = NET_NET.with_child(life=LIFE, rekey=LIFE - MARGIN, jitter=MARGIN * fuzz // 100)
-    soon = {"charon.delete_rekeyed_delay": 1}
-    net = lab.up(
-        MOON_SUN,
-        moon=moon,
-        sun=sun,
-        connection=connection,
-        dialect="ipsec.conf",
-        options={"moon": soon, "sun": soon},
+    connection = NET_NET.with_child(
+        life=LIFE, rekey=LIFE - MARGIN, jitter=MARGIN * fuzz // 100, keep_rekeyed=1
     )
+    net = lab.up(MOON_SUN, moon=moon, sun=sun, connection=connection, dialect="ipsec.conf")
     child = net.moon.initiate("net-net")
     times = []
     for _ in range(REKEYS):

@@ -20,6 +20,7 @@ class Purpose(StrEnum):
     COOKIE = "cookie"
     SIGNATURE = "signature"
     LINK = "link"
+    JITTER = "jitter"
 
 
 Draw = Callable[[Purpose, int], bytes]
@@ -42,6 +43,14 @@ def choosing(draw: Draw, purpose: Purpose, values: Iterable[bytes]) -> Draw:
         return draw(wanted, size)
 
     return chosen
+
+
+def earlier(draw: Draw, seconds: float, jitter: float) -> float:
+    """A time up to `jitter` seconds before `seconds`, every one as likely as any other."""
+    if not jitter:
+        return seconds
+    part = int.from_bytes(draw(Purpose.JITTER, 4), "big") / 2**32
+    return max(0.0, seconds - jitter * part)
 
 
 def drawing(draw: Draw, purpose: Purpose) -> Randomness:

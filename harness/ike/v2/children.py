@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from harness.ike.v2.chance import earlier
 from harness.ike.v2.child_sa import ChildRecord, ChildSa, ChildState
 from harness.ike.v2.connection import ChildConfig
 from harness.ike.v2.events import ChildSaInstalled, ChildSaMoved, OutboundSwitched, Reason
@@ -20,13 +21,15 @@ def install(
 ) -> ChildRecord:
     """Take a new CHILD_SA in and report it."""
     record = ChildRecord(child, config, held=hold)
+    rekey_after = None
     if config.rekey_after is not None:
-        record.rekey_at = now + config.rekey_after
+        rekey_after = earlier(sa.host.draw, config.rekey_after, config.jitter)
+        record.rekey_at = now + rekey_after
     if config.lifetime is not None:
         record.expires_at = now + config.lifetime
     sa.children.add(record)
     sa.host.take_child_spi(child.inbound_spi)
-    sa.emit(ChildSaInstalled(sa.spi, child, rekeyed, hold))
+    sa.emit(ChildSaInstalled(sa.spi, child, rekeyed, hold, rekey_after, config.lifetime))
     return record
 
 

@@ -51,7 +51,7 @@ class Commands:
         if to is None:
             raise LookupError(f"Connection {connection} has no remote address; give one.")
         endpoint = self._endpoint
-        path = Path(local or endpoint.local, to)
+        path = Path(local or found.local or endpoint.local, to)
         sa = IkeSa(endpoint, found, path, endpoint.new_ike_spi(), initiator=True, now=now)
         endpoint.adopt(sa)
         self._queue(sa, InitTask(), now)

@@ -69,8 +69,9 @@ class Anchors:
 class ChildConfig:
     """A CHILD_SA that may be made; empty selectors mean the address that the IKE SA has.
 
-    `rekey_after` and `lifetime` are seconds, None for never. `narrow` says whether an initiator
-    takes less than it asked for.
+    `rekey_after` and `lifetime` are seconds, None for never; a random time up to `jitter` is taken
+    off the former, so that two ends seldom rekey at once. `narrow` says whether an initiator takes
+    less than it asked for.
     """
 
     name: str
@@ -81,16 +82,18 @@ class ChildConfig:
     rekey_after: float | None = None
     lifetime: float | None = None
     narrow: bool = True
+    jitter: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
     """What one pair of peers may agree to.
 
-    `remote` is where an initiator sends, and whom a responder admits (None: anybody). `remote_id`
+    `remote` is where an initiator sends, and whom a responder admits (None: anybody); `local` is
+    the address of this end, None for any. `remote_id`
     None admits every identity that authenticates. `childless` starts without a CHILD_SA (RFC
-    6023). Times are seconds, None for never. `dpd_after` is the silence after which the peer is
-    asked whether it lives.
+    6023). Times are seconds, None for never; `jitter` is as for a child. `dpd_after` is the
+    silence after which the peer is asked whether it lives.
     """
 
     name: str
@@ -107,6 +110,9 @@ class Connection:
     force_encapsulation: bool = False
     rekey_after: float | None = None
     dpd_after: float | None = None
+    local: Address | None = None
+    jitter: float = 0.0
+    lifetime: float | None = None
 
     def child(self, name: str) -> ChildConfig:
         """The child of that name; raises `LookupError` with the names that there are."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from harness.ike.v2.chance import earlier
 from harness.ike.v2.connection import Identity
 from harness.ike.v2.events import IkeSaEstablished, Reason
 from harness.ike.v2.ike_sa import IkeSa, IkeState
@@ -15,9 +16,10 @@ def become_established(sa: IkeSa, now: float, rekeyed: bytes | None = None) -> N
     sa.state = IkeState.ESTABLISHED
     sa.handshake = None
     sa.announced = True
-    sa.expires_at = None
-    if sa.connection.rekey_after is not None:
-        sa.rekey_at = now + sa.connection.rekey_after
+    connection = sa.connection
+    sa.expires_at = None if connection.lifetime is None else now + connection.lifetime
+    if connection.rekey_after is not None:
+        sa.rekey_at = now + earlier(sa.host.draw, connection.rekey_after, connection.jitter)
     sa.emit(
         IkeSaEstablished(
             sa.spi,

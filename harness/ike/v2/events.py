@@ -88,13 +88,16 @@ class ChildSaInstalled:
     """A CHILD_SA exists: install its inbound half now, and its outbound half unless `hold`.
 
     `rekeyed` is the inbound SPI of the SA that it replaces. With `hold`, the old outbound half
-    stays in use until `OutboundSwitched`, because the peer may not be ready to receive.
+    stays in use until `OutboundSwitched`, because the peer may not be ready to receive. It will be
+    rekeyed after `rekey_after` seconds and ends after `lifetime`, None for never.
     """
 
     ike: bytes
     child: ChildSa
     rekeyed: bytes | None = None
     hold: bool = False
+    rekey_after: float | None = None
+    lifetime: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

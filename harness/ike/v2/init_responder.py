@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from harness.ike.address import Path
 from harness.ike.constants_v2 import NotifyType, ProtocolId
 from harness.ike.key_exchange import InvalidKeyExchangeData, respond
 from harness.ike.keys import SaOrigin
@@ -37,9 +38,7 @@ def respond_to_init(
         source = arrival.path.remote
         if shown is None or not cookies.knows(shown.data, nonce, spi_i, source, now):
             return Notify(NotifyType.COOKIE, cookies.bake(nonce, spi_i, source, now))
-    candidates = tuple(
-        one for one in host.connections if one.remote is None or _admits(one, arrival)
-    )
+    candidates = tuple(one for one in host.connections if _admits(one, arrival.path))
     agreed = _agree(candidates, received, ke.group)
     if agreed is None:
         return Notify(NotifyType.NO_PROPOSAL_CHOSEN)
@@ -91,8 +90,10 @@ def respond_to_init(
     return sa
 
 
-def _admits(connection: Connection, arrival: Arrival) -> bool:
-    return connection.remote is not None and connection.remote.host == arrival.path.remote.host
+def _admits(connection: Connection, path: Path) -> bool:
+    """Whether a connection is for these two addresses."""
+    ends = ((connection.local, path.local), (connection.remote, path.remote))
+    return all(wanted is None or wanted.host == found.host for wanted, found in ends)
 
 
 def _agree(

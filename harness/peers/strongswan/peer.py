@@ -26,7 +26,12 @@ from harness.peers.contract import (
 from harness.peers.strongswan.charon import Charon
 from harness.peers.strongswan.complaints import STARTER, SWANCTL, complaints
 from harness.peers.strongswan.connections import ipsec_conf, load_conn, swanctl_conf
-from harness.peers.strongswan.settings import VICI_SOCKET, charon_settings, write_settings
+from harness.peers.strongswan.settings import (
+    VICI_SOCKET,
+    charon_settings,
+    settings_of,
+    write_settings,
+)
 from harness.peers.strongswan.vici import Vici, ViciError
 
 SETTINGS_FILE = "/etc/strongswan.conf"
@@ -64,7 +69,9 @@ class StrongSwan:
                 f"{self.name} has no dialect {configuration.dialect!r}; "
                 f"it has {', '.join(self.dialects)}"
             )
-        settings = charon_settings(configuration.data_plane, configuration.options)
+        side = configuration.side
+        options = {**(settings_of(side) if side else {}), **configuration.options}
+        settings = charon_settings(configuration.data_plane, options)
         files = configuration.files or _written(configuration)
         for file in (NativeFile(SETTINGS_FILE, write_settings(settings) + "\n"), *files):
             node.write(file.path, file.text, file.mode)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from harness.peers.connection import Side
 from harness.peers.contract import DataPlane
 
 Settings = dict[str, "str | int | Settings"]
@@ -58,6 +59,19 @@ def charon_settings(data_plane: DataPlane, options: Mapping[str, str | int]) -> 
     for name, value in options.items():
         _put(settings, name.split("."), value)
     return settings
+
+
+def settings_of(side: Side) -> dict[str, str | int]:
+    """What of a connection charon takes as a setting of the whole daemon, by dotted names."""
+    found: dict[str, str | int] = {}
+    if side.child.keep_rekeyed is not None:
+        found["charon.delete_rekeyed_delay"] = side.child.keep_rekeyed
+    again = side.ike.retransmission
+    if again is not None:
+        found["charon.retransmit_timeout"] = str(again.first)
+        found["charon.retransmit_base"] = str(again.factor)
+        found["charon.retransmit_tries"] = again.tries
+    return found
 
 
 def write_settings(settings: Settings, indent: str = "") -> str:
