@@ -36,6 +36,7 @@ class Dialect(StrEnum):
     LIBRESWAN = "libreswan"
     OPENIKED = "openiked"
     RACOON = "racoon"
+    SEIL = "seil"
     SETKEY = "setkey"
     XFRM = "xfrm"
     WIRESHARK_IKE = "wireshark_ike"
@@ -55,6 +56,7 @@ class Names:
     libreswan: str | None = None
     openiked: str | None = None
     racoon: str | None = None
+    seil: str | None = None
     setkey: str | None = None
     xfrm: str | None = None
     wireshark_ike: str | None = None

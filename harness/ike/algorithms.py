@@ -26,7 +26,7 @@ def _aes_cbc(bits: int) -> Encryption:
         f"AES_CBC_{bits}", "ENCR_AES_CBC", CBC, "aes", bits, 16, 16, 0, 0, 12, 7, 12, True, False,
         Names(
             strongswan=f"aes{bits}", libreswan=f"aes_cbc_{bits}", openiked=f"aes-{bits}",
-            racoon="aes", setkey="rijndael-cbc", xfrm="cbc(aes)",
+            racoon="aes", seil=f"aes{bits}", setkey="rijndael-cbc", xfrm="cbc(aes)",
             wireshark_ike=f"AES-CBC-{bits} [RFC3602]", wireshark_esp="AES-CBC [RFC3602]",
             also=("rijndael", "aes-cbc", f"aes{bits}", "aes_cbc"),
         ),
@@ -127,23 +127,24 @@ def _cast(bits: int) -> Encryption:
 DES = Encryption(
     "DES", "ENCR_DES", CBC, "des", 64, 8, 8, 0, 0, 2, 1, 2, False, True,
     Names(
-        strongswan="des", racoon="des", setkey="des-cbc", xfrm="cbc(des)",
+        strongswan="des", racoon="des", seil="des", setkey="des-cbc", xfrm="cbc(des)",
         wireshark_esp="DES-CBC [RFC2405]",
     ),
 )  # fmt: skip
 TRIPLE_DES = Encryption(
     "3DES", "ENCR_3DES", CBC, "3des", 192, 8, 8, 0, 0, 3, 5, 3, False, True,
     Names(
-        strongswan="3des", libreswan="3des", openiked="3des", racoon="3des", setkey="3des-cbc",
-        xfrm="cbc(des3_ede)", wireshark_ike="3DES [RFC2451]",
+        strongswan="3des", libreswan="3des", openiked="3des", racoon="3des", seil="3des",
+        setkey="3des-cbc", xfrm="cbc(des3_ede)", wireshark_ike="3DES [RFC2451]",
         wireshark_esp="TripleDES-CBC [RFC2451]", also=("3des_cbc",),
     ),
 )  # fmt: skip
 NULL = Encryption(
     "NULL", "ENCR_NULL", CipherKind.NULL, "null", 0, 1, 0, 0, 0, 11, None, 11, False, True,
     Names(
-        strongswan="null", libreswan="null", openiked="null", racoon="null_enc", setkey="null",
-        xfrm="ecb(cipher_null)", wireshark_ike="NULL [RFC2410]", wireshark_esp="NULL",
+        strongswan="null", libreswan="null", openiked="null", racoon="null_enc", seil="null",
+        setkey="null", xfrm="ecb(cipher_null)", wireshark_ike="NULL [RFC2410]",
+        wireshark_esp="NULL",
     ),
 )  # fmt: skip
 CHACHA20_POLY1305 = Encryption(
@@ -185,31 +186,31 @@ def _hmac(
 INTEGRITIES: tuple[Integrity, ...] = (
     _hmac("HMAC_SHA2_256_128", 32, 16, (12, 5, 5), Names(
         strongswan="sha256", libreswan="sha2_256", openiked="hmac-sha2-256",
-        racoon="hmac_sha256", setkey="hmac-sha256", xfrm="hmac(sha256)",
+        racoon="hmac_sha256", seil="hmac-sha256", setkey="hmac-sha256", xfrm="hmac(sha256)",
         wireshark_ike="HMAC_SHA2_256_128 [RFC4868]", wireshark_esp="HMAC-SHA-256-128 [RFC4868]",
         also=("sha2_256", "hmac-sha2-256", "hmac_sha2_256", "sha2"),
     ), hash_name="sha256"),
     _hmac("HMAC_SHA2_384_192", 48, 24, (13, 6, 6), Names(
         strongswan="sha384", libreswan="sha2_384", openiked="hmac-sha2-384",
-        racoon="hmac_sha384", setkey="hmac-sha384", xfrm="hmac(sha384)",
+        racoon="hmac_sha384", seil="hmac-sha384", setkey="hmac-sha384", xfrm="hmac(sha384)",
         wireshark_ike="HMAC_SHA2_384_192 [RFC4868]", wireshark_esp="HMAC-SHA-384-192 [RFC4868]",
         also=("sha2_384", "hmac-sha2-384", "hmac_sha2_384"),
     ), hash_name="sha384"),
     _hmac("HMAC_SHA2_512_256", 64, 32, (14, 7, 7), Names(
         strongswan="sha512", libreswan="sha2_512", openiked="hmac-sha2-512",
-        racoon="hmac_sha512", setkey="hmac-sha512", xfrm="hmac(sha512)",
+        racoon="hmac_sha512", seil="hmac-sha512", setkey="hmac-sha512", xfrm="hmac(sha512)",
         wireshark_ike="HMAC_SHA2_512_256 [RFC4868]", wireshark_esp="HMAC-SHA-512-256 [RFC4868]",
         also=("sha2_512", "hmac-sha2-512", "hmac_sha2_512"),
     ), hash_name="sha512"),
     _hmac("HMAC_SHA1_96", 20, 12, (2, 2, 3), Names(
         strongswan="sha1", libreswan="sha1", openiked="hmac-sha1",
-        racoon="hmac_sha1", setkey="hmac-sha1", xfrm="hmac(sha1)",
+        racoon="hmac_sha1", seil="hmac-sha1", setkey="hmac-sha1", xfrm="hmac(sha1)",
         wireshark_ike="HMAC_SHA1_96 [RFC2404]", wireshark_esp="HMAC-SHA-1-96 [RFC2404]",
         also=("sha",),
     ), hash_name="sha1"),
     _hmac("HMAC_MD5_96", 16, 12, (1, 1, 2), Names(
         strongswan="md5", libreswan="md5", openiked="hmac-md5",
-        racoon="hmac_md5", setkey="hmac-md5", xfrm="hmac(md5)",
+        racoon="hmac_md5", seil="hmac-md5", setkey="hmac-md5", xfrm="hmac(md5)",
         wireshark_ike="HMAC_MD5_96 [RFC2403]", wireshark_esp="HMAC-MD5-96 [RFC2403]",
     ), hash_name="md5", weak=True),
     # RFC 4595, for Fibre Channel: the same hashes without truncation.
@@ -244,18 +245,18 @@ INTEGRITIES: tuple[Integrity, ...] = (
 PRFS: tuple[Prf, ...] = (
     Prf("HMAC_SHA2_256", "PRF_HMAC_SHA2_256", HMAC, "sha256", 32, 32, 5, 4, False, Names(
         strongswan="prfsha256", libreswan="sha2_256", openiked="hmac-sha2-256", racoon="sha256",
-        also=("sha256", "sha2"))),
+        seil="sha256", also=("sha256", "sha2"))),
     Prf("HMAC_SHA2_384", "PRF_HMAC_SHA2_384", HMAC, "sha384", 48, 48, 6, 5, False, Names(
         strongswan="prfsha384", libreswan="sha2_384", openiked="hmac-sha2-384", racoon="sha384",
-        also=("sha384",))),
+        seil="sha384", also=("sha384",))),
     Prf("HMAC_SHA2_512", "PRF_HMAC_SHA2_512", HMAC, "sha512", 64, 64, 7, 6, False, Names(
         strongswan="prfsha512", libreswan="sha2_512", openiked="hmac-sha2-512", racoon="sha512",
-        also=("sha512",))),
+        seil="sha512", also=("sha512",))),
     Prf("HMAC_SHA1", "PRF_HMAC_SHA1", HMAC, "sha1", 20, 20, 2, 2, False, Names(
-        strongswan="prfsha1", libreswan="sha1", openiked="hmac-sha1", racoon="sha1",
+        strongswan="prfsha1", libreswan="sha1", openiked="hmac-sha1", racoon="sha1", seil="sha1",
         also=("sha",))),
     Prf("HMAC_MD5", "PRF_HMAC_MD5", HMAC, "md5", 16, 16, 1, 1, True, Names(
-        strongswan="prfmd5", libreswan="md5", openiked="hmac-md5", racoon="md5")),
+        strongswan="prfmd5", libreswan="md5", openiked="hmac-md5", racoon="md5", seil="md5")),
     Prf("AES128_XCBC", "PRF_AES128_XCBC", MacKind.XCBC, "aes", 16, 16, 4, None, False, Names(
         strongswan="prfaesxcbc", libreswan="aes_xcbc")),
     Prf("AES128_CMAC", "PRF_AES128_CMAC", MacKind.CMAC, "aes", 16, 16, 8, None, False, Names(
@@ -270,7 +271,7 @@ def _modp(bits: int, number: int, *, weak: bool = False) -> KeyExchange:
     return KeyExchange(
         f"MODP_{bits}", f"{bits}-bit MODP Group", GroupKind.MODP, "", size, size, size, number,
         weak, Names(strongswan=group, libreswan=group if bits >= 1536 else None, openiked=group,
-                    racoon=group, also=(f"dh{number}", f"grp{number}", str(number))),
+                    racoon=group, seil=group, also=(f"dh{number}", f"grp{number}", str(number))),
     )  # fmt: skip
 
 
