@@ -25,6 +25,8 @@ from harness.ike.payload import Payload, every, first
 from harness.ike.proposals import Proposal
 
 NO_ANSWER = "no answer"
+REPLACED = "replaced"
+"""What a wire of the lab notes on a frame that it did not deliver, but another in its place."""
 FIRST_STATUS_TYPE = 16384
 """Notify types from here on are no errors (RFC 7296 section 3.10.1, RFC 2408 section 3.14.1)."""
 
@@ -241,14 +243,16 @@ class _Group:
 def exchanges(entries: Iterable[Entry]) -> list[Exchange]:
     """The exchanges of a capture in the order of their first messages.
 
-    Repeated messages and what is on a second wire count once. A request and the response that
-    cannot be read are each an Unreadable.
+    Repeated messages and what is on a second wire count once. Of a message that its wire changed
+    what arrived counts. A request and the response that cannot be read are each an Unreadable.
     """
     groups: dict[object, _Group] = {}
     asked: dict[bytes, object] = {}
     for entry in entries:
         content = entry.content
         if not isinstance(content, Ike) or content.repeats or content.status is Status.FRAGMENT:
+            continue
+        if entry.frame.comment == REPLACED:
             continue
         groups.setdefault(_key(entry, content, asked), _Group()).entries.append((entry, content))
     return [_exchange(group) for group in groups.values()]

@@ -8,7 +8,7 @@ write_profile(run / "wireshark", decryption.secrets)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -30,12 +30,15 @@ READERS: Mapping[str, Reader] = MappingProxyType(
 """What is read by which name, in the order of how much it proves: tables name their SAs."""
 
 
-def secrets_in(folder: Path) -> Reading:
-    """Everything that the folder and the folders in it hold; one sentence where that is nothing."""
+def secrets_in(folder: Path, without: Container[str] = ()) -> Reading:
+    """Everything that the folder and the folders in it hold; one sentence where that is nothing.
+
+    Folders in it whose name is in `without` are passed over.
+    """
     gathering = Gathering()
     found = False
     for name, read in READERS.items():
-        for path in _places(folder, name):
+        for path in _places(folder, name, without):
             gathering.take(read(path))
             found = True
     if not found:
@@ -44,7 +47,9 @@ def secrets_in(folder: Path) -> Reading:
     return gathering.reading()
 
 
-def _places(folder: Path, name: str) -> Iterator[Path]:
+def _places(folder: Path, name: str, without: Container[str]) -> Iterator[Path]:
     if (folder / name).is_file():
         yield folder / name
-    yield from sorted(path for path in folder.glob(f"*/{name}") if path.is_file())
+    for path in sorted(folder.glob(f"*/{name}")):
+        if path.is_file() and path.parent.name not in without:
+            yield path

@@ -7,13 +7,14 @@ Exit status: 0 pass, 1 fail, 2 usage, 3 the infrastructure was lost.
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 
-from harness.cli import clean, doctor, peers, replay, run
 from harness.machine.errors import MachineError
 
-COMMANDS = (run, replay, peers, doctor, clean)
+COMMANDS = ("run", "replay", "decrypt", "peers", "doctor", "clean")
+"""Each is the module of that name, imported when it is asked for: some take long to import."""
 USAGE, LOST = 2, 3
 
 
@@ -27,9 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        command.add_to(commands)
     given = list(sys.argv[1:] if arguments is None else arguments)
+    for name in given[:1] if given[:1] and given[0] in COMMANDS else COMMANDS:
+        importlib.import_module(f"harness.cli.{name}").add_to(commands)
     # What follows -- is pytest's, whatever it looks like.
     own = given[: given.index("--")] if "--" in given else given
     options = parser.parse_args(own)

@@ -47,6 +47,11 @@ def add_to(commands: Any) -> None:
         "--strict", action="store_true", help="unsupported and not-run count as failures"
     )
     parser.add_argument(
+        "--ladder",
+        action="store_true",
+        help="show the decrypted messages of every run, as for one run on its own",
+    )
+    parser.add_argument(
         "--jobs", type=int, metavar="N", help="how many at once (default: one for each processor)"
     )
     parser.add_argument(
@@ -92,6 +97,7 @@ def pytest_arguments(options: argparse.Namespace) -> list[str]:
         if value is not None:
             arguments.append(f"--{name.replace('_', '-')}={value}")
     arguments += ["--both-ways"] * options.both_ways + ["--strict-verdicts"] * options.strict
+    arguments += ["--ladder"] * options.ladder
     arguments += [f"--scenario={name}" for name in options.scenarios]
     jobs = options.jobs or (1 if len(options.scenarios) == 1 else os.cpu_count() or 1)
     if jobs > 1:

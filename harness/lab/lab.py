@@ -6,15 +6,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Protocol
 
 from harness.capture.recording import Recording
+from harness.kernel.events import SaAdded, SaUpdated
 from harness.lab.background import Background
 from harness.lab.judge import Judge
 from harness.lab.net import Net
+from harness.lab.secrets import RunSecrets
 from harness.lab.station import Station
 from harness.network.namespaces import Spawner
 from harness.network.network import Network
@@ -140,7 +142,8 @@ class Lab:
             logs.mkdir(mode=0o700, exist_ok=True)
             await station.start(self.rewrite(name, configuration), logs)
         judge = Judge(network, stations, _inner(connection), self.excused)
-        return Net(network, stations, judge, self._background)
+        secrets = RunSecrets(self.folder, stations, self._background)
+        return Net(network, stations, judge, self._background, secrets)
 
 
 def _dialect(peer: Peer, wanted: str | None) -> str:
@@ -167,11 +170,17 @@ async def _state(net: Net) -> dict[str, Any]:
     }
 
 
-def _events(station: Station) -> list[str]:
-    return [
-        json.dumps({"node": station.node.name, "time_ns": e.time_ns, "event": str(e.event)}) + "\n"
-        for e in station.journal.entries
-    ]
+def _events(station: Station) -> Iterator[str]:
+    for entry in station.journal.entries:
+        line: dict[str, Any] = {
+            "node": station.node.name,
+            "time_ns": entry.time_ns,
+            "event": str(entry.event),
+        }
+        # The SAD at the end has no keys of SAs that were replaced: they are only here.
+        if isinstance(entry.event, SaAdded | SaUpdated):
+            line["sa"] = entry.event.sa.as_json()
+        yield json.dumps(line) + "\n"
 
 
 def _json(value: Any) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from harness.lab.background import Background
 from harness.lab.gateway import Gateway
 from harness.lab.judge import Judge
+from harness.lab.secrets import RunSecrets
 from harness.lab.station import Station
 from harness.lab.wire import WireView
 from harness.network.network import Network
@@ -43,10 +44,12 @@ class Net:
         stations: Mapping[str, Station],
         judge: Judge,
         background: Background,
+        secrets: RunSecrets,
     ) -> None:
         self.network = network
         self.stations = stations
         self.judge = judge
+        self.secrets = secrets
         self._background = background
         self._gateways = {name: Gateway(name, at, background) for name, at in stations.items()}
         self._flows = 0
@@ -64,7 +67,7 @@ class Net:
 
     def wire(self, name: str) -> WireView:
         """A carried wire by its name; raises NetworkError when there is none."""
-        return WireView(self.network.wire(name), self._background)
+        return WireView(self.network.wire(name), self._background, self.secrets)
 
     @contextlib.contextmanager
     def traffic(

@@ -3,17 +3,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
+from harness.capture.captured import of_recording
+from harness.capture.decryption import Decryption, decrypt
+from harness.capture.entries import Ipsec
+from harness.capture.exchanges import Exchange, exchanges
 from harness.capture.frames import Esp, Isakmp, dissect
 from harness.capture.recording import Frame
 from harness.ike import constants_v1, constants_v2
 from harness.ike.names import name_of
 from harness.lab.background import Background
+from harness.lab.secrets import RunSecrets
 from harness.network.faults import FaultRule, Matches
 from harness.network.wires import CarriedWire
+
+if TYPE_CHECKING:
+    from scapy.packet import Packet as ScapyPacket
 
 RESPONSE = 0x20
 """The R flag of an IKEv2 header (RFC 7296 3.1)."""
@@ -62,9 +71,10 @@ class EspPacket:
 class WireView:
     """A wire of a running network, for the scenario's thread."""
 
-    def __init__(self, wire: CarriedWire, background: Background) -> None:
+    def __init__(self, wire: CarriedWire, background: Background, secrets: RunSecrets) -> None:
         self._wire = wire
         self._background = background
+        self._secrets = secrets
 
     @property
     def frames(self) -> Sequence[Frame]:
@@ -134,6 +144,27 @@ class WireView:
             )
         )
 
+    @property
+    def exchanges(self) -> list[Exchange]:
+        """The IKE exchanges so far, decrypted, in the order in which they began.
+
+        They are compared by what they say: ``[Rekey(old.inbound), Delete(old.inbound)]``.
+        """
+        frames = [frame for frame in self.frames if _may_be_ike(frame)]
+        return exchanges(decrypt(of_recording(frames), self._secrets.told()).entries)
+
+    @property
+    def decryption(self) -> Decryption:
+        """Every frame so far, with the secrets that the run has by now: an entry for each."""
+        return decrypt(of_recording(self.frames), self._secrets.all())
+
+    @property
+    def inner(self) -> list[ScapyPacket]:
+        """The packets inside ESP and AH so far, as scapy has them: ``packet[ICMP]``."""
+        contents = (entry.content for entry in self.decryption.ipsec)
+        inner = (one.inner for one in contents if isinstance(one, Ipsec))
+        return [packet for packet in inner if packet is not None]
+
     def cut(self) -> None:
         """Let nothing through from now on; it is still recorded."""
         self._background.run(self._wire.cut())
@@ -155,6 +186,19 @@ class WireView:
             lambda: self._wire.on(matches, sender=sender, nth=nth, times=times).drop()
         )
 
+    def replace(
+        self,
+        matches: Matches,
+        change: Callable[[bytes], bytes],
+        *,
+        sender: str | None = None,
+        nth: int | None = None,
+    ) -> FaultRule:
+        """Deliver what `change` makes of frames that match; a rule without a frame fails."""
+        return self._background.call(
+            lambda: self._wire.on(matches, sender=sender, nth=nth).replace(change)
+        )
+
     def inject(self, sender: str, data: bytes) -> Frame:
         """Put a frame onto the wire as if a node had sent it."""
         return self._background.call(self._wire.inject, sender, data)
@@ -168,6 +212,12 @@ def is_esp(frame: Frame) -> bool:
 def is_ike(frame: Frame) -> bool:
     """Whether a frame holds an IKE message."""
     return isinstance(dissect(frame.data).carried, Isakmp)
+
+
+def _may_be_ike(frame: Frame) -> bool:
+    """Whether a frame holds an IKE message, or a part of an IP packet, which may be one's."""
+    headers = dissect(frame.data)
+    return isinstance(headers.carried, Isakmp) or headers.fragment is not None
 
 
 def _ike(frame: Frame) -> IkeMessage | None:

@@ -92,6 +92,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="the folder for results.json and one folder a run (default: %(default)s)",
     )  # fmt: skip
     group.addoption(
+        "--ladder", dest="ikelab_ladder", action="store_true",
+        help="show the ladder of every run, and not only that of a run on its own",
+    )  # fmt: skip
+    group.addoption(
         "--strict-verdicts", dest="ikelab_strict", action="store_true",
         help="unsupported and not-run count as failures",
     )  # fmt: skip
@@ -112,7 +116,8 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from error
     config.stash[CHECKED] = options
     if options.inside is None and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Results(options.out), "ikelab-results")
+        results = Results(options.out, ladders=config.option.ikelab_ladder)
+        config.pluginmanager.register(results, "ikelab-results")
 
 
 def options_of(config: pytest.Config) -> Options:

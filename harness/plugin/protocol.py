@@ -12,7 +12,7 @@ from harness.machine.errors import Lost, MachineError
 from harness.machine.job import Job, Result, from_wire
 from harness.plugin.guests import lab_kernel
 from harness.plugin.options import options_of
-from harness.plugin.runs import peers_of, plan_of, run_folder, write_replay
+from harness.plugin.runs import peers_of, plan_of, run_folder, tell, write_replay
 from harness.plugin.selection import Plan, concerns_lab
 from harness.plugin.verdicts import PROPERTY, note_on
 
@@ -51,6 +51,7 @@ def _in_guest(item: pytest.Item, where: Plan) -> Iterable[pytest.TestReport]:
     if "lab" in getattr(item, "fixturenames", ()):
         write_replay(item)
         result.unpack(run_folder(item))
+        tell(item)
     return _reports(item, result)
 
 

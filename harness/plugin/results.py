@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from harness.capture.ladder import ANSI, PLAIN
+from harness.capture.presentation import CAPTURE, ladder_of
 from harness.report.results import OUTCOMES, Run, exit_status, write_results
 from harness.report.table import print_table
 
@@ -17,8 +19,9 @@ PROPERTY = "ikelab"
 class Results:
     """A pytest plugin of the controlling process: one `Run` for each item that is a scenario."""
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, ladders: bool = False) -> None:
         self.out = out
+        self.ladders = ladders
         self.runs: list[Run] = []
         self._reports: dict[str, list[pytest.TestReport]] = {}
 
@@ -63,6 +66,18 @@ class Results:
             width=max(reporter._tw.fullwidth, 100),
         )
         reporter.write_line(f"evidence: {self.out}, results: {self.out / 'results.json'}")
+        if self.ladders or len(self.runs) == 1:
+            for run in self.runs:
+                self._show_ladder(reporter, run)
+
+    def _show_ladder(self, reporter: pytest.TerminalReporter, run: Run) -> None:
+        """Show what was on the wires of a run, if anything was recorded."""
+        folder = self.out / run.artifacts
+        if not (folder / CAPTURE).exists():
+            return
+        reporter.section(f"{run.scenario}: {' - '.join(run.peers.values())}", sep="-")
+        for line in ladder_of(folder, ANSI if reporter.hasmarkup else PLAIN):
+            reporter.write_line(line)
 
 
 def _run(reports: list[pytest.TestReport]) -> Run | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from harness.capture.presentation import present
 from harness.plugin.options import options_of
 from harness.plugin.selection import Plan, plan, scenario_of
 
@@ -69,3 +70,13 @@ def write_replay(item: pytest.Item) -> None:
     path = run_folder(item) / "replay.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(replay_record(item), indent=1, sort_keys=True) + "\n")
+
+
+def tell(item: pytest.Item) -> None:
+    """Leave the ladder and the Wireshark profile in the run's folder, which is complete now."""
+    folder = run_folder(item)
+    try:
+        present(folder)
+    except OSError as error:
+        why = f"{folder}: the ladder cannot be written: {error.strerror}"
+        item.warn(pytest.PytestWarning(why))

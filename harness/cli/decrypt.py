@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``ikelab decrypt``: the ladder of a capture from anywhere, with the keys in a folder.
+
+It must start fast, so that what only this command needs is imported when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+USAGE = 2
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "decrypt",
+        help="show who said what in a capture, decrypted",
+        description="Show the messages of a pcap or pcapng file, one line each, decrypted where "
+        "DIR holds the keys, and why a packet could not be. DIR is the folder of a run, or has "
+        "Wireshark's tables ikev1_decryption_table, ikev2_decryption_table and esp_sa.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("capture", type=Path, metavar="CAPTURE", help="a pcap or pcapng file")
+    parser.add_argument("--secrets", type=Path, metavar="DIR", help="where the keys are")
+    parser.add_argument("--verbose", action="store_true", help="show every field of each message")
+    parser.set_defaults(command=command)
+
+
+def command(options: argparse.Namespace) -> int:
+    """Print the ladder; 2 when nothing of the capture or of the keys could be read."""
+    from harness.capture.captured import load
+    from harness.capture.decryption import decrypt
+    from harness.capture.gathering import secrets_in
+    from harness.capture.ladder import write_ladder
+    from harness.capture.secrets import Reading
+
+    try:
+        captured = load(options.capture)
+    except OSError as error:
+        return _refuse(f"{options.capture} cannot be read: {error.strerror}")
+    except MemoryError:
+        return _refuse(f"{options.capture} is larger than this machine's memory; cut it first")
+    if not captured.frames and captured.problems:
+        return _refuse(*(f"{options.capture}: {problem}" for problem in captured.problems))
+    reading = Reading() if options.secrets is None else secrets_in(options.secrets)
+    for problem in (*(f"{options.capture}: {one}" for one in captured.problems), *reading.problems):
+        print(f"ikelab: {problem}", file=sys.stderr)
+    if options.secrets is not None and not len(reading.secrets) and reading.problems:
+        return USAGE
+    try:
+        found = decrypt(captured.frames, reading.secrets)
+        write_ladder(sys.stdout, found.entries, verbose=options.verbose)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads has seen enough; nothing more may be written when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _refuse(*sentences: str) -> int:
+    for sentence in sentences:
+        print(f"ikelab: {sentence}", file=sys.stderr)
+    return USAGE
