@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A peer that does not answer any more is found to be dead (RFC 7296 2.4)."""
 
+from harness.capture.exchanges import NO_ANSWER, Liveness
 from harness.lab.lab import Lab
 from harness.network.topologies import MOON_SUN
 from harness.peers.connection import Retransmission
@@ -32,6 +33,7 @@ def test_dpd_dead_peer(lab: Lab, moon: Peer, sun: Peer) -> None:
     child = net.moon.initiate("net-net")
     wan = net.wire("wan")
     wan.await_ike("INFORMATIONAL", sender="sun", within=DELAY + 2)
+    assert wan.exchanges[-1] == Liveness()
     wan.cut()
     last_answer = wan.frames[-1].number
     net.moon.await_ike_down("net-net", within=DELAY + GIVEN_UP + 1)
@@ -42,3 +44,6 @@ def test_dpd_dead_peer(lab: Lab, moon: Peer, sun: Peer) -> None:
     assert [str(m) for m in asked] == [str(asked[0])] * 3
     # A retransmission is the same message, octet for octet (RFC 7296 2.1).
     assert len({m.data for m in asked}) == 1
+    unanswered = wan.exchanges[-2:]
+    assert unanswered == [Liveness(error=NO_ANSWER)] * 2
+    assert {one.about.sender for one in unanswered} == {"moon", "sun"}

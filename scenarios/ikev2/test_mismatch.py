@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Peers that do not agree: what is refused, with which words, and that nothing is left of it."""
 
-from harness.ike import wire as codec
-from harness.ike.constants_v2 import NotifyType
-from harness.ike.payloads_v2 import Notify
+from harness.capture.exchanges import IkeAuth, IkeSaInit
 from harness.lab.lab import Lab
 from harness.lab.net import Net
 from harness.network.topologies import MOON_SUN
@@ -26,9 +24,7 @@ def test_proposal_mismatch_ike(lab: Lab, moon: Peer, sun: Peer) -> None:
     net.moon.fails_to_initiate("net-net")
     request, response = net.wire("wan").ike
     assert (request.sender, response.sender) == ("moon", "sun")
-    assert [notify.notify_type for notify in notifies(response.data)] == [
-        NotifyType.NO_PROPOSAL_CHOSEN
-    ]
+    assert net.wire("wan").exchanges == [IkeSaInit(error="NO_PROPOSAL_CHOSEN")]
     no_ike_sa_is_left(net)
     nothing_was_protected(net)
 
@@ -49,6 +45,11 @@ def test_proposal_mismatch_child(lab: Lab, moon: Peer, sun: Peer) -> None:
         "sun: IKE_SA_INIT response 0",
         "moon: IKE_AUTH request 1",
         "sun: IKE_AUTH response 1",
+    ]
+    # sun proves who it is all the same: the IKE SA is up, only its first CHILD_SA is refused.
+    assert net.wire("wan").exchanges == [
+        IkeSaInit(),
+        IkeAuth("moon.strongswan.org", "sun.strongswan.org", error="NO_PROPOSAL_CHOSEN"),
     ]
     for gateway in (net.moon, net.sun):
         (ike,) = gateway.sas()
@@ -71,13 +72,13 @@ def test_auth_failure(lab: Lab, moon: Peer, sun: Peer) -> None:
         "moon: IKE_AUTH request 1",
         "sun: IKE_AUTH response 1",
     ]
+    # sun does not say who it is to somebody who does not know the secret.
+    assert net.wire("wan").exchanges == [
+        IkeSaInit(),
+        IkeAuth("moon.strongswan.org", error="AUTHENTICATION_FAILED"),
+    ]
     no_ike_sa_is_left(net)
     nothing_was_protected(net)
-
-
-def notifies(message: bytes) -> list[Notify]:
-    """The notifies in clear of an IKE message."""
-    return [payload for payload in codec.decode(message).payloads if isinstance(payload, Notify)]
 
 
 def no_ike_sa_is_left(net: Net) -> None:

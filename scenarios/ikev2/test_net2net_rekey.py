@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A CHILD_SA with a lifetime of ten seconds is rekeyed again and again, under traffic."""
 
+from harness.capture.exchanges import Delete, IkeAuth, IkeSaInit, Rekey
 from harness.lab.lab import Lab
 from harness.lab.net import Net
 from harness.network.topologies import MOON_SUN
@@ -80,7 +81,7 @@ def rekeys_without_loss(
     with net.traffic("alice", "bob", every=0.2) as flow:
         has_its_lifetimes(net, first)
         second = is_rekeyed_in_time(net, first)
-        exchanges_are_those_of_a_rekeying(net)
+        exchanges_are_those_of_a_rekeying(net, first, second)
         is_deleted_half_by_half(net, first)
         assert second.reqid == first.reqid
         for _ in range(rekeys - 1):
@@ -107,9 +108,10 @@ def is_rekeyed_in_time(net: Net, old: ChildSa) -> ChildSa:
     return net.moon.await_rekeyed(old, within=2)
 
 
-def exchanges_are_those_of_a_rekeying(net: Net) -> None:
-    net.wire("wan").await_ike("INFORMATIONAL", sender="sun", message_id=3)
-    assert [str(message) for message in net.wire("wan").ike] == [
+def exchanges_are_those_of_a_rekeying(net: Net, old: ChildSa, new: ChildSa) -> None:
+    wan = net.wire("wan")
+    wan.await_ike("INFORMATIONAL", sender="sun", message_id=3)
+    assert [str(message) for message in wan.ike] == [
         "moon: IKE_SA_INIT request 0",
         "sun: IKE_SA_INIT response 0",
         "moon: IKE_AUTH request 1",
@@ -119,6 +121,18 @@ def exchanges_are_those_of_a_rekeying(net: Net) -> None:
         "moon: INFORMATIONAL request 3",
         "sun: INFORMATIONAL response 3",
     ]
+    # An SA is named by the SPI that the sender of the message receives on.
+    assert wan.exchanges == [
+        IkeSaInit(),
+        IkeAuth("moon.strongswan.org", "sun.strongswan.org"),
+        Rekey(old.inbound),
+        Delete(old.inbound),
+    ]
+    rekey, delete = wan.exchanges[-2:]
+    assert isinstance(rekey, Rekey)
+    assert rekey.made == (new.inbound, new.outbound)
+    assert isinstance(delete, Delete)
+    assert delete.answered == (old.outbound,)
 
 
 def is_deleted_half_by_half(net: Net, old: ChildSa) -> None:
