@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from harness.capture.captured import of_recording
 from harness.capture.decryption import Decryption, decrypt
 from harness.capture.entries import Ipsec
-from harness.capture.exchanges import Exchange, exchanges
+from harness.capture.exchanges import REPLACED, Exchange, exchanges
 from harness.capture.frames import Esp, Isakmp, dissect
 from harness.capture.recording import Frame
 from harness.ike import constants_v1, constants_v2
@@ -83,8 +83,12 @@ class WireView:
 
     @property
     def ike(self) -> list[IkeMessage]:
-        """Every IKE message so far, in order; retransmissions too."""
-        return [message for frame in self.frames if (message := _ike(frame)) is not None]
+        """Every IKE message so far, in order; retransmissions too.
+
+        Of a message that the wire changed it is the one that arrived.
+        """
+        sent = (frame for frame in self.frames if frame.fault != REPLACED)
+        return [message for frame in sent if (message := _ike(frame)) is not None]
 
     def await_ike(
         self,

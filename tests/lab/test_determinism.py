@@ -7,7 +7,10 @@ from typing import Any
 
 from tests.cli.commands import ikelab
 
-EVIDENCE = ("capture.pcapng", "sad.json", "events.jsonl", "replay.json")
+EVIDENCE = (
+    *("capture.pcapng", "sad.json", "events.jsonl", "replay.json", "ladder.txt"),
+    *("wireshark/ikev1_decryption_table", "wireshark/ikev2_decryption_table", "wireshark/esp_sa"),
+)
 
 
 def run(out: Path, seed: int) -> tuple[Path, dict[str, Any]]:

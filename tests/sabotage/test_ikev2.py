@@ -1,8 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from harness.capture import gathering
+from harness.capture.secrets import Reading
+from harness.capture.strongswan_log import read_log
+from harness.ike.constants_v2 import ExchangeType, NotifyType, ProtocolId
+from harness.ike.payloads_v2 import Notify
 from harness.lab.lab import Lab
 from harness.lab.net import Net
 from harness.lab.wire import is_esp
@@ -26,8 +33,11 @@ from tests.sabotage.controls import (
     with_options,
     with_side,
 )
+from tests.sabotage.forged import forge, with_deleted, with_notify
 
 needs_esp = pytest.mark.needs("esp")
+
+ANOTHER_SPI = 0xC0FFEE01
 
 
 @needs_esp
@@ -64,6 +74,31 @@ def test_net2net_rekey_turns_red_when_the_peers_reauthenticate_instead(
 
 
 @needs_esp
+def test_net2net_rekey_turns_red_when_the_delete_names_another_spi(
+    lab: Lab, moon: Peer, sun: Peer
+) -> None:
+    def delete_another(net: Net) -> None:
+        another = with_deleted(ANOTHER_SPI.to_bytes(4, "big"), protocol=ProtocolId.ESP)
+        forge(net, ExchangeType.INFORMATIONAL, "moon", another)
+
+    lab.disturb = delete_another
+    turns_red(lab, net2net_rekey_psk, moon, sun, because=str(ANOTHER_SPI))
+
+
+@needs_esp
+def test_net2net_rekey_turns_red_when_the_keys_that_were_told_are_wrong(
+    lab: Lab, moon: Peer, sun: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def another_key(path: Path) -> Reading:
+        told = read_log(path).secrets
+        wrong = tuple(replace(one, ar=bytes(len(one.ar))) for one in told.ike_v2)
+        return Reading(replace(told, ike_v2=wrong))
+
+    monkeypatch.setattr(gathering, "READERS", {"charon-keys.log": another_key})
+    turns_red(lab, net2net_rekey_psk, moon, sun, because="bad ICV|no answer")
+
+
+@needs_esp
 def test_rekey_fuzz_turns_red_without_fuzz(lab: Lab, moon: Peer, sun: Peer) -> None:
     lab.rewrite = with_side(child={"jitter": 0})
     turns_red(lab, rekey_fuzz, moon, sun, because=r"assert \(40 - 40\) > ")
@@ -93,6 +128,28 @@ def test_delete_child_turns_red_when_an_sa_stays(lab: Lab, moon: Peer, sun: Peer
     turns_red(lab, delete_child, moon, sun, because="assert 1 == 0")
 
 
+def test_delete_child_turns_red_when_the_delete_names_another_spi(
+    lab: Lab, moon: Peer, sun: Peer
+) -> None:
+    def delete_another(net: Net) -> None:
+        another = with_deleted(ANOTHER_SPI.to_bytes(4, "big"), protocol=ProtocolId.ESP)
+        forge(net, ExchangeType.INFORMATIONAL, "moon", another)
+
+    lab.disturb = delete_another
+    turns_red(lab, delete_child, moon, sun, because=str(ANOTHER_SPI))
+
+
+def test_delete_ike_turns_red_when_a_child_is_deleted_instead(
+    lab: Lab, moon: Peer, sun: Peer
+) -> None:
+    def delete_a_child(net: Net) -> None:
+        child = with_deleted(ANOTHER_SPI.to_bytes(4, "big"), protocol=ProtocolId.ESP)
+        forge(net, ExchangeType.INFORMATIONAL, "moon", child)
+
+    lab.disturb = delete_a_child
+    turns_red(lab, delete_ike, moon, sun, because=r"Delete\(.* == DeleteIke")
+
+
 def test_delete_ike_turns_red_when_a_packet_crosses_in_clear(
     lab: Lab, moon: Peer, sun: Peer
 ) -> None:
@@ -103,6 +160,33 @@ def test_delete_ike_turns_red_when_a_packet_crosses_in_clear(
 def test_ike_mismatch_turns_red_when_the_proposals_match(lab: Lab, moon: Peer, sun: Peer) -> None:
     lab.rewrite = with_side(ike={"proposals": ("aes128-sha256-x25519",)})
     turns_red(lab, ike_mismatch, moon, sun, because="came up, though")
+
+
+def test_ike_mismatch_turns_red_when_another_notify_refuses(
+    lab: Lab, moon: Peer, sun: Peer
+) -> None:
+    lab.disturb = refused_with_another(ExchangeType.IKE_SA_INIT)
+    because = r"IkeSaInit\(error='INVALID_SYNTAX'\)"
+    turns_red(lab, ike_mismatch, moon, sun, because=because)
+
+
+def test_child_mismatch_turns_red_when_another_notify_refuses(
+    lab: Lab, moon: Peer, sun: Peer
+) -> None:
+    lab.disturb = refused_with_another(ExchangeType.IKE_AUTH)
+    turns_red(lab, child_mismatch, moon, sun, because=r"error='INVALID_SYNTAX'")
+
+
+def test_auth_failure_turns_red_when_another_notify_refuses(
+    lab: Lab, moon: Peer, sun: Peer
+) -> None:
+    lab.disturb = refused_with_another(ExchangeType.IKE_AUTH)
+    turns_red(lab, auth_failure, moon, sun, because=r"error='INVALID_SYNTAX'")
+
+
+def refused_with_another(exchange: ExchangeType) -> Callable[[Net], None]:
+    """A disturbance: sun's refusal arrives with a notify of another type."""
+    return lambda net: forge(net, exchange, "sun", with_notify(NotifyType.INVALID_SYNTAX))
 
 
 def test_child_mismatch_turns_red_when_the_proposals_match(lab: Lab, moon: Peer, sun: Peer) -> None:
@@ -128,3 +212,13 @@ def test_dpd_turns_red_when_the_peer_is_alive(
 
     monkeypatch.setattr(CarriedWire, "cut", cut_nothing)
     turns_red(lab, dpd_dead_peer, moon, sun, because="moon: end of IKE SA .* did not come")
+
+
+def test_dpd_turns_red_when_the_question_is_not_empty(lab: Lab, moon: Peer, sun: Peer) -> None:
+    def ask_more(net: Net) -> None:
+        more = Notify(NotifyType.INITIAL_CONTACT)
+        forge(net, ExchangeType.INFORMATIONAL, "moon", lambda payloads: (*payloads, more))
+
+    lab.disturb = ask_more
+    because = r"Informational\(notifies=\('INITIAL_CONTACT',\)"
+    turns_red(lab, dpd_dead_peer, moon, sun, because=because)
