@@ -22,15 +22,18 @@ import json
 import mmap
 import os
 import random
+import select
 import signal
+import socket
 import struct
 import subprocess
 import sys
 import tarfile
 import time
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 RUN = Path("/run/ikelab")
 OUT = RUN / "out"
@@ -189,10 +192,12 @@ class Devices:
 class Agent:
     """A pytest plugin that freezes the guest before the collection and reports after the run."""
 
-    def __init__(self, devices: Devices, ports: Ports, kernel: str) -> None:
+    def __init__(self, devices: Devices, ports: Ports, kernel: str, tell: int) -> None:
         self._devices = devices
         self._ports = ports
         self._kernel = kernel
+        # The pipe to the process that watches the item.
+        self._tell = tell
         self._config: Any = None
         self._reports: list[Any] = []
         self.warming = True
@@ -212,26 +217,35 @@ class Agent:
         config.option.ikelab_inside = self._kernel
         config.option.ikelab_out = str(OUT)
 
-    def pytest_collection(self, session: Any) -> None:
-        """Freeze, and in a restored guest let pytest collect only what the job names."""
+    def pytest_collection(self, session: Any) -> bool | None:
+        """Collect, freeze, and in a restored guest let pytest run only what the job names."""
         if self.warming:
-            return
+            return None
+        modules = collect(session)
+        self._reports.clear()
+        warm = getattr(session.config.hook, "pytest_ikelab_warm", None)
+        if warm is not None:
+            warm(config=session.config)
         job = self.freeze()
         began = time.monotonic()
         stir(job["seed"])
         for name, value in job["options"].items():
             setattr(session.config.option, name, value)
         OUT.mkdir(parents=True, exist_ok=True)
-        # A process of its own for the item: what dies in it is reported by this one.
-        child = os.fork()
-        if child:
-            finish(self._devices, self._ports, began, watch(child, job["limit_s"]))
         faulthandler.register(
             signal.SIGUSR1,
             file=(RUN / "stuck").open("w"),
             all_threads=True,
         )
-        session.config.args = [job["nodeid"]]
+        os.write(self._tell, json.dumps([began, job["limit_s"]]).encode())
+        item = find_item(modules, job["nodeid"])
+        if item is None:
+            # It is no plain function of a module that was there: as pytest does it, then.
+            session.config.args = [job["nodeid"]]
+            return None
+        session.items = [item]
+        session.testscollected = 1
+        return True
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Keep each report of the item."""
@@ -253,6 +267,32 @@ class Agent:
         (RUN / "reports.json").write_text(text)
 
 
+def collect(session: Any) -> list[Any]:
+    """Return the modules of test functions, collected: of each, pytest knows the fixtures."""
+    import pytest
+
+    # What cannot be collected fails again, and is reported, when it is asked for.
+    with contextlib.suppress(pytest.UsageError):
+        session.perform_collect()
+    session.testsfailed = 0
+    parents = (item.getparent(pytest.Module) for item in session.items)
+    return list(dict.fromkeys(module for module in parents if module is not None))
+
+
+def find_item(modules: Iterable[Any], nodeid: str) -> Any:
+    """Return the item of a node id, made anew: the job says with which peers; or None."""
+    for module in modules:
+        if not nodeid.startswith(f"{module.nodeid}::"):
+            continue
+        name = nodeid[len(module.nodeid) + 2 :].partition("[")[0]
+        function = getattr(module.obj, name, None)
+        made = module.ihook.pytest_pycollect_makeitem(collector=module, name=name, obj=function)
+        for item in made if isinstance(made, list) else []:
+            if item.nodeid == nodeid:
+                return item
+    return None
+
+
 def stir(seed: int) -> None:
     """Make every random number from here on hang on the seed."""
     entropy = hashlib.sha256(f"ikelab {seed}".encode()).digest()
@@ -263,34 +303,37 @@ def stir(seed: int) -> None:
     random.seed(seed)
 
 
-def watch(child: int, limit: float) -> str | None:
+def watch(child: int, told: int, limit: float) -> str | None:
     """Wait for the item's process; return None, or what happened to it, in words.
 
-    ``limit`` is in seconds of lab time.
+    It says over the pipe ``told`` that it is done, since its end takes longer. ``limit`` is in
+    seconds of lab time.
     """
-
-    def expire(number: int, frame: object) -> None:
-        raise TimeoutError
-
-    signal.signal(signal.SIGALRM, expire)
-    signal.setitimer(signal.ITIMER_REAL, limit)
-    try:
-        _, status = os.waitpid(child, 0)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-    except TimeoutError:
+    handle = os.pidfd_open(child)
+    ready, _, _ = select.select([told, handle], [], [], limit)
+    if not ready:
         os.kill(child, signal.SIGUSR1)
-        signal.setitimer(signal.ITIMER_REAL, GRACE)
-        with contextlib.suppress(TimeoutError):
-            signal.pause()
+        select.select([handle], [], [], GRACE)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         return f"it was still running after {limit:g} s of lab time"
+    if told in ready and os.read(told, PAGE):
+        return None
+    _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         name = signal.Signals(os.WTERMSIG(status)).name
         return f"its process was killed by {name}"
-    if not (RUN / "reports.json").exists():
-        return f"its process ended with status {os.waitstatus_to_exitcode(status)} and no report"
-    return None
+    return f"its process ended with status {os.waitstatus_to_exitcode(status)} and no report"
+
+
+def oversee(child: int, told: int, devices: Devices, ports: Ports) -> None:
+    """Wait until an item begins in the child, then until it is done, and send its result."""
+    begun = os.read(told, PAGE)
+    if not begun:
+        os.waitpid(child, 0)
+        sys.exit("ikelab: the agent ended before it could take a job")
+    began, limit = json.loads(begun)
+    finish(devices, ports, began, watch(child, told, limit))
 
 
 def finish(devices: Devices, ports: Ports, began: float, lost: str | None) -> None:
@@ -364,6 +407,13 @@ def warm(modules: list[str]) -> None:
             importlib.import_module(name)
 
 
+def warm_kernel(algorithms: Iterable[tuple[str, str]]) -> None:
+    """Have the kernel make and test each algorithm, which it does when one is first asked for."""
+    for kind, name in algorithms:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_ALG, socket.SOCK_SEQPACKET) as s:
+            s.bind((kind, name))
+
+
 def run_pytest(agent: Agent, order: dict[str, Any]) -> int:
     """Import all that the order names by collecting it, then start the session that freezes."""
     import pytest
@@ -384,13 +434,29 @@ def run_pytest(agent: Agent, order: dict[str, Any]) -> int:
 
 
 def main() -> None:
-    """Warm up, freeze twice, run the job."""
+    """Fork a process for the item, which is reported by this one whatever becomes of it.
+
+    The fork comes first, while there is little to share: a page that two processes share costs a
+    copy when either writes to it.
+    """
     setup = json.loads((RUN / "guest.json").read_text())
     ports = Ports()
     devices = Devices(setup["layers"])
-    agent = Agent(devices, ports, setup["kernel"])
+    told, tell = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(tell)
+        oversee(child, told, devices, ports)
+    os.close(told)
+    work(setup, devices, ports, tell)
+
+
+def work(setup: dict[str, Any], devices: Devices, ports: Ports, tell: int) -> NoReturn:
+    """Warm up, freeze twice, run the job."""
+    agent = Agent(devices, ports, setup["kernel"], tell)
     sys.path.append(SITE)
     warm(setup["warm"])
+    warm_kernel(setup["algorithms"])
     order = agent.freeze()
     try:
         mount(devices, "project", "/ikelab")
@@ -403,7 +469,9 @@ def main() -> None:
         fail(devices, ports, "pytest ended before it could take a job")
     agent.save(status)
     sys.stdout.flush()
-    os._exit(0)
+    os.write(tell, b"done")
+    while True:
+        signal.pause()
 
 
 if __name__ == "__main__":

@@ -50,6 +50,23 @@ WARM = (
     "scapy.layers.ipsec", "scapy.utils",
 )  # fmt: skip
 
+# What the kernel's ESP and AH ask for by these names, as the crypto API spells them. The kernel
+# tests an algorithm when it is first asked for, which takes longer than a negotiation.
+_MACS = ("md5", "sha1", "sha256", "sha384", "sha512")
+_CIPHERS = ("cbc(aes)", "cbc(des3_ede)", "rfc3686(ctr(aes))", "cbc(camellia)", "ecb(cipher_null)")
+ALGORITHMS = (
+    *(("aead", f"seqiv({name})") for name in (
+        "rfc4106(gcm(aes))", "rfc4309(ccm(aes))", "rfc7539esp(chacha20,poly1305)",
+        "rfc4543(gcm(aes))",
+    )),
+    *(
+        ("aead", f"echainiv({mode}(hmac({mac}),{cipher}))")
+        for mode in ("authenc", "authencesn") for mac in _MACS for cipher in _CIPHERS
+    ),
+    *(("hash", f"hmac({mac})") for mac in _MACS),
+    ("hash", "xcbc(aes)"), ("hash", "cmac(aes)"),
+)  # fmt: skip
+
 _INIT = """\
 #!/bin/sh
 B=/bin/busybox
@@ -110,7 +127,12 @@ def make_initramfs(kernel: Kernel, python: str, layers: Sequence[str], images: S
     job and out; ``images`` are those of them to be seen under /images. ``agent`` is the program
     that runs in the guest.
     """
-    setup = {"kernel": kernel.name, "layers": list(layers), "warm": list(WARM)}
+    setup: dict[str, object] = {
+        "kernel": kernel.name,
+        "layers": list(layers),
+        "warm": list(WARM),
+        "algorithms": ALGORITHMS,
+    }
     mounts = "\n".join(f"layer {layers.index(name)} /new/images/{name}" for name in images)
     init = _INIT.replace("@images@", mounts)
     for name in ("guest", "modules", "site"):

@@ -144,7 +144,7 @@ def _result(job: Job, files: Files, began: float, restore_s: float) -> Result:
         words = "\n".join(text for text in (header["output"], header["stuck"]) if text)
         raise Lost(f"{job.nodeid}: the item was lost: {header['lost']}.", words)
     if not header["reports"]:
-        said = [line for line in header["output"].splitlines() if line.startswith("ERROR")]
+        said = [line for line in header["output"].splitlines() if line.startswith("ERROR: ")]
         why = said[0].removeprefix("ERROR: ") if said else f"status {header['status']}"
         raise MachineError(f"{job.nodeid}: pytest in the lab kernel ran no such item: {why}.")
     return Result(

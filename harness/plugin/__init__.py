@@ -9,15 +9,18 @@ from harness.plugin.items import pytest_pyfunc_call, pytest_runtest_makereport
 from harness.plugin.options import pytest_addoption, pytest_configure
 from harness.plugin.protocol import pytest_runtest_protocol
 from harness.plugin.selection import pytest_collection_modifyitems, pytest_generate_tests
+from harness.plugin.warming import pytest_addhooks, pytest_ikelab_warm
 
 __all__ = [
     "background",
     "lab",
     "moon",
+    "pytest_addhooks",
     "pytest_addoption",
     "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_generate_tests",
+    "pytest_ikelab_warm",
     "pytest_pyfunc_call",
     "pytest_runtest_makereport",
     "pytest_runtest_protocol",

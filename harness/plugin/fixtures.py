@@ -20,21 +20,29 @@ from harness.plugin.options import IMAGES, PEERS, options_of
 from harness.plugin.progress import shown
 from harness.plugin.runs import run_folder, tell
 from harness.plugin.selection import data_plane
+from harness.plugin.warming import IMAGES_IN_GUEST, WARMED
 
 LAB = pytest.StashKey[Lab]()
-IMAGES_IN_GUEST = Path("/images")
 
 
 @pytest.fixture(scope="session")
-def background() -> Iterator[Background]:
+def background(pytestconfig: pytest.Config) -> Iterator[Background]:
     """The loop that everything of the lab lives on, in a thread of its own."""
+    warmed = pytestconfig.stash.get(WARMED, None)
+    if warmed is not None:
+        yield warmed.background
+        return
     with Background() as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def spawner(background: Background) -> Iterator[Spawner]:
+def spawner(pytestconfig: pytest.Config, background: Background) -> Iterator[Spawner]:
     """The process that owns all nodes; started once, since a node then costs milliseconds."""
+    warmed = pytestconfig.stash.get(WARMED, None)
+    if warmed is not None:
+        yield warmed.spawner
+        return
     running = background.run(Spawner.start())
     yield running
     background.run(running.close())

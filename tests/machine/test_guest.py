@@ -21,12 +21,18 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def child(act: Callable[[], None]) -> int:
+def watched(act: Callable[[int], object], limit: float = 10) -> str | None:
+    """What becomes of a process that acts; it is given the pipe to the one that watches it."""
+    told, tell = os.pipe()
     pid = os.fork()
     if pid == 0:
-        act()
+        act(tell)
         os._exit(0)
-    return pid
+    os.close(tell)
+    try:
+        return guest.watch(pid, told, limit)
+    finally:
+        os.close(told)
 
 
 def test_the_agent_imports_nothing_of_the_project() -> None:
@@ -42,19 +48,18 @@ def test_the_agent_imports_nothing_of_the_project() -> None:
     assert top - set(sys.stdlib_module_names) == {"pytest"}
 
 
-def test_an_item_that_leaves_its_reports_is_not_lost(run: Path) -> None:
-    pid = child(lambda: (run / "reports.json").write_text("{}") and None)
-    assert guest.watch(pid, 10) is None
+def test_an_item_that_says_that_it_is_done_is_not_lost() -> None:
+    assert watched(lambda tell: os.write(tell, b"done")) is None
 
 
-def test_an_item_that_crashes_is_lost_with_the_signal(run: Path) -> None:
-    pid = child(lambda: os.kill(os.getpid(), signal.SIGSEGV))
-    assert guest.watch(pid, 10) == "its process was killed by SIGSEGV"
+def test_an_item_that_crashes_is_lost_with_the_signal() -> None:
+    assert watched(lambda tell: os.kill(os.getpid(), signal.SIGSEGV)) == (
+        "its process was killed by SIGSEGV"
+    )
 
 
-def test_an_item_that_exits_without_a_report_is_lost_with_its_status(run: Path) -> None:
-    pid = child(lambda: os._exit(7))
-    assert guest.watch(pid, 10) == "its process ended with status 7 and no report"
+def test_an_item_that_exits_without_a_report_is_lost_with_its_status() -> None:
+    assert watched(lambda tell: os._exit(7)) == "its process ended with status 7 and no report"
 
 
 def test_an_item_that_hangs_is_ended_and_says_where_it_hung(
@@ -62,12 +67,12 @@ def test_an_item_that_hangs_is_ended_and_says_where_it_hung(
 ) -> None:
     monkeypatch.setattr(guest, "GRACE", 0.5)
 
-    def hang_here() -> None:
+    def hang_here(tell: int) -> None:
         faulthandler.register(signal.SIGUSR1, file=(run / "stuck").open("w"), all_threads=True)
         while True:
             time.sleep(60)
 
-    assert guest.watch(child(hang_here), 0.5) == "it was still running after 0.5 s of lab time"
+    assert watched(hang_here, 0.5) == "it was still running after 0.5 s of lab time"
     assert "hang_here" in guest.tail(run / "stuck")
 
 
