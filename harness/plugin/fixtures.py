@@ -48,15 +48,20 @@ def spawner(pytestconfig: pytest.Config, background: Background) -> Iterator[Spa
     background.run(running.close())
 
 
+@pytest.fixture(scope="session")
+def roots(pytestconfig: pytest.Config) -> Roots:
+    """Where the root file systems of the peers' images are, here or in a guest."""
+    return _in_guest if options_of(pytestconfig).inside else _on_host(pytestconfig)
+
+
 @pytest.fixture
-def lab(request: pytest.FixtureRequest, background: Background, spawner: Spawner) -> Iterator[Lab]:
+def lab(
+    request: pytest.FixtureRequest, background: Background, spawner: Spawner, roots: Roots
+) -> Iterator[Lab]:
     """The lab of one run; its evidence is in the run's folder afterwards, pass or fail."""
-    config = request.config
     folder = run_folder(request.node)
     folder.mkdir(parents=True, exist_ok=True)
-    inside = options_of(config).inside is not None
-    roots = _in_guest if inside else _on_host(config)
-    running = Lab(folder, background, spawner, roots, data_plane(config))
+    running = Lab(folder, background, spawner, roots, data_plane(request.config))
     request.node.stash[LAB] = running
     try:
         yield running
@@ -64,7 +69,7 @@ def lab(request: pytest.FixtureRequest, background: Background, spawner: Spawner
     finally:
         running.close()
         # What a guest recorded is told by its host, which is much faster.
-        if not inside:
+        if options_of(request.config).inside is None:
             tell(request.node)
 
 

@@ -83,8 +83,11 @@ class Charon:
         self._process.kill(signal.SIGKILL)
         await self._process.wait()
         with contextlib.suppress(Exception):
-            pid = self._node.read(PID_FILE).decode().strip()
-            await self._node.run(["/bin/sh", "-c", f"kill -9 {int(pid)}"], check=False)
+            pid = int(self._node.read(PID_FILE).decode())
+            # The file may be an old one. A process is gone when its parent has taken note of it.
+            own = f'[ "$(cat /proc/{pid}/comm)" = charon ]'
+            kill = f"{own} && kill -9 {pid} && while kill -0 {pid}; do sleep 0.01; done"
+            await self._node.run(["/bin/sh", "-c", kill], check=False, deadline=STOP_DEADLINE)
         await self._settle()
 
     async def _command(self, command: str, arguments: dict[str, Any], within: float) -> None:

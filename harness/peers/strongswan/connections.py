@@ -3,13 +3,21 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from harness.peers.connection import Certificate, Mode, PreSharedKey, Side
-from harness.peers.contract import NativeFile
+from harness.peers.contract import ConfigurationRefused, NativeFile
 
 MODES: dict[Mode, str] = {"tunnel": "tunnel", "transport": "transport"}
+
+# What both files take as a name without a question; over VICI any name in ASCII will do.
+_NAME = re.compile(r"(?!include$)[A-Za-z0-9_-]{1,63}")
+# What means itself in both, without quotes.
+_WORD = re.compile(r"[\w.:/%+*@!,-]+")
+_SECRET = re.compile(r"(?!0[xs])[\w .,:;!?+*/=()@-]+", re.ASCII)
 
 
 def load_conn(side: Side) -> dict[str, Any]:
@@ -55,7 +63,8 @@ def load_conn(side: Side) -> dict[str, Any]:
 
 
 def swanctl_conf(side: Side) -> tuple[NativeFile, ...]:
-    """The same as a ``swanctl.conf`` with its credentials."""
+    """The same as a ``swanctl.conf`` with its credentials; raises `ConfigurationRefused`."""
+    _check_names("swanctl.conf", side)
     connection = load_conn(side)
     sections: dict[str, Any] = {"connections": connection}
     files: list[NativeFile] = []
@@ -73,14 +82,15 @@ def swanctl_conf(side: Side) -> tuple[NativeFile, ...]:
             "ike-psk": {
                 "id-1": side.local.identity,
                 "id-2": side.remote.identity,
-                "secret": f'"{side.authentication.secret}"',
+                "secret": _secret(side.authentication.secret),
             }
         }
     return NativeFile("/etc/swanctl/swanctl.conf", _sections(sections) + "\n"), *files
 
 
 def ipsec_conf(side: Side) -> tuple[NativeFile, ...]:
-    """The same as a legacy ``ipsec.conf`` with its credentials."""
+    """The same as a legacy ``ipsec.conf`` with its credentials; raises `ConfigurationRefused`."""
+    _check_names("ipsec.conf", side)
     ike, child = side.ike, side.child
     margin = child.life - child.rekey if child.rekey else 0
     fuzz = round(100 * child.jitter / margin) if margin else 0
@@ -115,7 +125,7 @@ def ipsec_conf(side: Side) -> tuple[NativeFile, ...]:
     if own:
         settings["leftcert"] = "own.pem"
     text = "config setup\n\nconn " + child.name + "\n"
-    text += "".join(f"    {name}={value}\n" for name, value in settings.items())
+    text += "".join(f"    {name}={_quoted(value)}\n" for name, value in settings.items())
     return NativeFile("/etc/ipsec.conf", text), *ipsec_credentials(side)
 
 
@@ -123,8 +133,10 @@ def ipsec_credentials(side: Side) -> Sequence[NativeFile]:
     """The credentials of a side where ``ipsec.conf`` looks for them, named ``own.pem``."""
     match side.authentication:
         case PreSharedKey(secret):
-            line = f'{side.local.identity} {side.remote.identity} : PSK "{secret}"\n'
-            return [NativeFile("/etc/ipsec.secrets", line)]
+            owners = " ".join(_quoted(end.identity) for end in (side.local, side.remote))
+            # A quote within quotes ends charon; without owners the secret is for everybody.
+            owners = "" if '\\"' in owners else owners
+            return [NativeFile("/etc/ipsec.secrets", f"{owners} : PSK {_secret(secret)}\n")]
         case Certificate(certificate, private_key, authority):
             return [
                 NativeFile("/etc/ipsec.d/certs/own.pem", certificate),
@@ -147,8 +159,31 @@ def _sections(sections: dict[str, Any], indent: str = "") -> str:
         elif isinstance(value, list):
             lines.append(f"{indent}{name} = {', '.join(value)}")
         else:
-            lines.append(f"{indent}{name} = {value}")
+            lines.append(f"{indent}{name} = {_quoted(str(value))}")
     return "\n".join(lines)
+
+
+def _check_names(dialect: str, side: Side) -> None:
+    for name in (side.name, side.child.name):
+        if not _NAME.fullmatch(name):
+            raise ConfigurationRefused(
+                f"the name {name!r} cannot be written in {dialect}: take up to 63 letters, digits,"
+                " '-' and '_', or the dialect vici"
+            )
+
+
+def _quoted(value: str) -> str:
+    if _WORD.fullmatch(value) or value.startswith('"'):
+        return value
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _secret(secret: str) -> str:
+    """A secret in quotes, or in base64 where it has what the files do not take as it stands."""
+    if _SECRET.fullmatch(secret):
+        return f'"{secret}"'
+    return "0s" + base64.b64encode(secret.encode()).decode()
 
 
 def _yes(value: bool) -> str:

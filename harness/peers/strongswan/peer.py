@@ -43,6 +43,8 @@ START_DEADLINE = 30.0
 """Seconds of lab time within which a charon must answer and have its configuration."""
 LOAD_INTERVAL = 0.01
 """Seconds between two looks at what starter has loaded; nothing announces it."""
+DIED_INTERVAL = 0.2
+"""Seconds between two looks whether starter has lost its charon; only its log tells."""
 
 
 @dataclass(frozen=True)
@@ -140,23 +142,29 @@ async def _until_answering(
 ) -> None:
     answering = asyncio.ensure_future(vici.answers())
     ended = asyncio.ensure_future(process.wait())
+    died = asyncio.ensure_future(_died(logs))
     try:
         await asyncio.wait(
-            (answering, ended), timeout=START_DEADLINE, return_when=asyncio.FIRST_COMPLETED
+            (answering, ended, died), timeout=START_DEADLINE, return_when=asyncio.FIRST_COMPLETED
         )
         if answering.done():
             return
         _raise_complaint(files, logs)
-        why = (
-            f"ended with {ended.result()}"
-            if ended.done()
-            else f"was silent for {START_DEADLINE:g} s"
-        )
+        if ended.done():
+            why = f"ended with {ended.result()}"
+        else:
+            why = "died" if died.done() else f"was silent for {START_DEADLINE:g} s"
         last = _written_by_daemon(logs).strip().splitlines()[-1:]
         raise PeerError(f"charon on {node.name} {why} instead of starting: {' '.join(last)}")
     finally:
-        for task in (answering, ended):
+        for task in (answering, ended, died):
             task.cancel()
+
+
+async def _died(logs: Path) -> None:
+    """Return when starter says that the charon under it has died; it would start it again."""
+    while "charon has died" not in _written_by_daemon(logs):
+        await asyncio.sleep(DIED_INTERVAL)
 
 
 async def _load_over_vici(vici: Vici, side: Side) -> None:
@@ -183,18 +191,31 @@ async def _load_swanctl_conf(node: Node, files: Sequence[NativeFile]) -> None:
     wrong = complaints(printed, SWANCTL, files)
     if wrong or loaded.returncode:
         raise ConfigurationRefused(f"swanctl refused its configuration: {wrong or printed.strip()}")
+    # A section that it does not know is passed over without a word.
+    if "no connections found" in printed:
+        names = ", ".join(file.path for file in files)
+        raise ConfigurationRefused(f"swanctl found no connections in {names}")
 
 
 async def _starter_has_loaded(vici: Vici, files: Sequence[NativeFile], logs: Path) -> None:
-    """Return once charon has what starter gives it; raises `ConfigurationRefused`."""
+    """Return once charon has what starter gives it; raises `ConfigurationRefused`, `PeerError`."""
     wanted = {name for file in files for name in CONN.findall(file.text)} - {"%default"}
-    async with asyncio.timeout(START_DEADLINE):
-        while True:
-            _raise_complaint(files, logs)
-            listed = await vici.stream("list-conns", "list-conn")
-            if wanted <= {name for message in listed for name in message}:
-                return
-            await asyncio.sleep(LOAD_INTERVAL)
+    try:
+        async with asyncio.timeout(START_DEADLINE):
+            while True:
+                listed = await vici.stream("list-conns", "list-conn")
+                # Looked at after the list: what is complained of was said before it was loaded.
+                _raise_complaint(files, logs)
+                wanted -= {name for message in listed for name in message}
+                if not wanted:
+                    return
+                await asyncio.sleep(LOAD_INTERVAL)
+    except TimeoutError:
+        names = ", ".join(sorted(wanted))
+        last = _written_by_daemon(logs).strip().splitlines()[-1:]
+        raise PeerError(
+            f"starter did not load {names} within {START_DEADLINE:g} s: {' '.join(last)}"
+        ) from None
 
 
 def _raise_complaint(files: Sequence[NativeFile], logs: Path) -> None:
