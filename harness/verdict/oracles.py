@@ -110,13 +110,19 @@ def loss(reports: Iterable[StreamReport]) -> list[Finding]:
 def mirrored_children(children: Mapping[str, Sequence[ChildSa]]) -> list[Finding]:
     """Each end sends with the SPI that the other receives on, as both daemons list them."""
     (here, ours), (there, theirs) = children.items()
-    pairs_here = Counter((child.inbound, child.outbound) for child in ours)
-    pairs_there = Counter((child.outbound, child.inbound) for child in theirs)
+    listed_here = Counter((child.inbound, child.outbound) for child in ours)
+    listed_there = Counter((child.inbound, child.outbound) for child in theirs)
     return [
-        Finding("mirror", f"{owner} has a CHILD_SA 0x{one:08x}/0x{other:08x} that {lacks} has not")
-        for owner, lacks, extra in (
-            (here, there, pairs_here - pairs_there),
-            (there, here, pairs_there - pairs_here),
+        Finding(
+            "mirror", f"{owner} has a CHILD_SA in 0x{into:08x} out 0x{out:08x} that {lacks} has not"
         )
-        for one, other in extra
+        for owner, lacks, extra in (
+            (here, there, listed_here - _mirrored(listed_there)),
+            (there, here, listed_there - _mirrored(listed_here)),
+        )
+        for into, out in extra
     ]
+
+
+def _mirrored(pairs: Counter[tuple[int, int]]) -> Counter[tuple[int, int]]:
+    return Counter({(out, into): count for (into, out), count in pairs.items()})
