@@ -21,8 +21,13 @@ class Complaint:
     text: str
 
     def said_of(self, file: str) -> str:
-        """``seil.conf:3: interface.ipsec0.mtu: …``."""
-        return f"{file}:{self.line}: {self.subject}: {self.text}"
+        """``seil.conf:3: interface.ipsec0.mtu: …``, safe to print whatever the file holds."""
+        return f"{file}:{self.line}: {printable(self.subject)}: {printable(self.text)}"
+
+
+def printable(text: str) -> str:
+    """The text with escapes for what does not print."""
+    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def refusal(file: str, complaints: Iterable[Complaint]) -> ConfigurationError:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from harness.daemon.complaints import Complaint
 from harness.daemon.seil_keys import KEYS, Key, remedy
-from harness.daemon.seil_values import shown
+from harness.daemon.seil_values import shortened, shown
 
 T = TypeVar("T")
 
@@ -93,7 +93,7 @@ def _take(sheet: Sheet, number: int, line: str) -> None:
     shape = shape_of(name) if len(name) <= LONGEST_KEY else ""
     key = KEYS.get(shape)
     if key is None:
-        sheet.complain(number, shown(name, quoted=False), remedy(shape))
+        sheet.complain(number, shortened(name), remedy(shape))
         return
     earlier = sheet.settings.get(name)
     if earlier is not None:

@@ -67,10 +67,14 @@ NAT = one_of({name: name for name in ("enable", "disable", "force")})
 ID_TYPE = one_of({name: name for name in ("address", "fqdn", "user-fqdn")})
 
 
-def shown(text: str, *, quoted: bool = True) -> str:
-    """The text for a message, shortened where it is long and escaped where it does not print."""
-    short = text if len(text) <= 60 else text[:57] + "..."
-    return repr(short) if quoted or not short.isprintable() else short
+def shown(text: str) -> str:
+    """The text quoted for a message, shortened where it is long."""
+    return repr(shortened(text))
+
+
+def shortened(text: str) -> str:
+    """The text as far as a message can take it."""
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def address(text: str) -> str:

@@ -133,7 +133,8 @@ class Phase1:
 class Child:
     """What a Quick Mode may agree on, and for whom: a pair of IPsec SAs.
 
-    `pfs` is the group of the Quick Mode's own key exchange, or None for none.
+    `local` and `remote` may be `OWN_ADDRESS`. `pfs` is the group of the Quick Mode's own key
+    exchange, or None for none.
     """
 
     name: str

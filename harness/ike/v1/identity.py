@@ -67,5 +67,8 @@ def dn_identity(der: bytes) -> Identity:
     return Identity(IdType.DER_ASN1_DN, der)
 
 
+OWN_ADDRESS = Identity(IdType.RESERVED, b"")
+"""In a child: the address that this end of it has, whatever that is."""
+
 ANYTHING = subnet_identity("0.0.0.0/0")
 """What SEIL sends twice where it has no proxy-id."""

@@ -34,7 +34,7 @@ from harness.ike.transforms import KeyExchange as Group
 from harness.ike.v1 import phase2_proposals as proposals
 from harness.ike.v1.chance import Draw, Purpose
 from harness.ike.v1.configuration import Child, Connection, Lifetime
-from harness.ike.v1.identity import Identity, address_identity, read_identity
+from harness.ike.v1.identity import OWN_ADDRESS, Identity, address_identity, read_identity
 from harness.ike.v1.ipsec_sa import DirectionKeys, IpsecSa
 from harness.ike.v1.isakmp_sa import IsakmpSa
 from harness.ike.v1.lifetimes import lifetime_attributes, read_lifetime, shorter_lifetime
@@ -111,7 +111,7 @@ class QuickMode:
         mode = self._setting.nat.mode(child.transport)
         self._offer = proposals.offer(child, mode, self._spi)
         self._nonce_i = self._new_nonce()
-        self._identities = (child.local, child.remote)
+        self._identities = self._ends(child)
         return (self._offer, Nonce(self._nonce_i), *self._own_value(child.pfs), *self._trailer())
 
     def receive(self, payloads: tuple[Payload, ...], children: Sequence[Child]) -> QuickStep:
@@ -142,7 +142,7 @@ class QuickMode:
                 Reason.MISMATCHED_ID,
                 None,
                 f"mismatched ID was returned: {returned[0]} and {returned[1]}"
-                f" instead of {child.local} and {child.remote}",
+                f" instead of {' and '.join(map(str, self._ends(child)))}",
             )
         self._nonce_r = _needed(payloads, Nonce).data
         lifetime = shorter_lifetime(choice.lifetime, child.lifetime)
@@ -177,15 +177,25 @@ class QuickMode:
         """The child for the identities, which without any are the addresses (RFC 2409 5.5)."""
         path = self._setting.path
         pair = asked or (address_identity(path.remote.host), address_identity(path.local.host))
-        for child in children:
-            if (child.remote, child.local) == pair:
+        ends = [self._ends(child) for child in children]
+        for child, (local, remote) in zip(children, ends, strict=True):
+            if (remote, local) == pair:
                 return child
-        known = "; ".join(f"{child.remote} and {child.local}" for child in children) or "nothing"
+        known = "; ".join(f"{remote} and {local}" for local, remote in ends) or "nothing"
         raise Refusal(
             Reason.INVALID_ID,
             NotifyType.INVALID_ID_INFORMATION,
             f"the peer asks for {pair[0]} and {pair[1]}; configured {known}",
         )
+
+    def _ends(self, child: Child) -> tuple[Identity, Identity]:
+        """What the child protects, here and there."""
+        path = self._setting.path
+        local, remote = (
+            address_identity(end.host) if identity == OWN_ADDRESS else identity
+            for identity, end in ((child.local, path.local), (child.remote, path.remote))
+        )
+        return local, remote
 
     def _trailer(self) -> tuple[Payload, ...]:
         """ID payloads, and with transport mode through a NAT also NAT-OA (RFC 3947 5.2)."""
@@ -246,8 +256,7 @@ class QuickMode:
             choice.encryption,
             choice.integrity,
             choice.pfs,
-            child.local,
-            child.remote,
+            *self._ends(child),
             choice.transport,
             choice.encapsulated,
             DirectionKeys(inbound.encryption, inbound.integrity),

@@ -17,6 +17,7 @@ from harness.ike.payloads_v1 import (
 from harness.ike.transforms import encryption, key_exchange, prf
 from harness.ike.v1.configuration import Lifetime, Phase1
 from harness.ike.v1.events import IpsecSaInstalled, IsakmpKeysDerived, IsakmpSaEstablished
+from harness.ike.v1.identity import OWN_ADDRESS
 from harness.ike.vendor_ids import DPD, KAME_RACOON, NAT_T_DRAFT_02_NEWLINE, RFC_3947
 from tests.ike.v1.opened import Transcript
 from tests.ike.v1.pair import Pair, mirrored, seil, swan
@@ -196,3 +197,14 @@ def test_equal_randomness_gives_equal_octets():
     other = Pair(seed=8)
     other.up()
     assert one.sent[0].data != other.sent[0].data
+
+
+def test_a_child_of_the_ends_own_addresses_takes_them_from_the_path():
+    def own(connection):
+        return (replace(connection.children[0], local=OWN_ADDRESS, remote=OWN_ADDRESS),)
+
+    pair = Pair(seil(children=own(seil())), swan(children=own(swan())))
+    pair.up()
+    assert mirrored(pair.a, pair.b)
+    assert str(pair.a.sas[0].local) == str(pair.b.sas[0].remote) == "10.0.0.1"
+    assert str(pair.a.sas[0].remote) == str(pair.b.sas[0].local) == "10.0.0.2"
