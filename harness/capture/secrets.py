@@ -42,7 +42,8 @@ class IkeV2Secret:
     """The keys of an IKE SA (RFC 7296 section 2.14), those of combined algorithms with salt.
 
     `spi_i` and `spi_r` are None in a candidate, `encryption` where only the negotiation says it.
-    `unchecked_icv` is the size in octets of an ICV that nothing can check.
+    `unchecked_icv` is the size in octets of an ICV that nothing can check. `pi` and `pr`, where
+    known, let AUTH payloads be checked.
     """
 
     spi_i: bytes | None
@@ -55,6 +56,8 @@ class IkeV2Secret:
     integrity: Integrity | None = None
     unchecked_icv: int = 0
     origin: str = field(default="", compare=False)
+    pi: bytes = field(default=b"", repr=False, compare=False)
+    pr: bytes = field(default=b"", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

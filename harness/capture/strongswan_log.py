@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -91,6 +91,11 @@ def parse_log(text: str, origin: str = "log") -> Reading:
                 ei, ai, ar = (keys.get(f"Sk_{one} secret", b"") for one in ("ei", "ai", "ar"))
                 if ei:
                     v2.append(IkeV2Secret(None, None, ei, data, ai, ar, origin=where))
+            case _Dump(label="Sk_pr secret", data=data):
+                # The last of the seven: with it and the one before AUTH can be checked.
+                keys = connection.ike
+                if v2 and v2[-1].ei == keys.get("Sk_ei secret"):
+                    v2[-1] = replace(v2[-1], pi=keys.get("Sk_pi secret", b""), pr=data)
             case _Dump(label="initial IV", data=data):
                 keys = connection.ike
                 key, skeyid = keys.get("encryption key Ka", b""), keys.get("SKEYID", b"")

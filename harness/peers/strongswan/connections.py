@@ -62,6 +62,14 @@ def load_conn(side: Side) -> dict[str, Any]:
     }
 
 
+def load_shared(side: Side) -> dict[str, Any]:
+    """The argument of VICI's ``load-shared``; nothing where the side has no pre-shared key."""
+    if not isinstance(side.authentication, PreSharedKey):
+        return {}
+    owners = [side.local.identity, side.remote.identity]
+    return {"type": "IKE", "data": side.authentication.secret, "owners": owners}
+
+
 def swanctl_conf(side: Side) -> tuple[NativeFile, ...]:
     """The same as a ``swanctl.conf`` with its credentials; raises `ConfigurationRefused`."""
     _check_names("swanctl.conf", side)

@@ -25,7 +25,12 @@ from harness.peers.contract import (
 )
 from harness.peers.strongswan.charon import Charon
 from harness.peers.strongswan.complaints import STARTER, SWANCTL, complaints
-from harness.peers.strongswan.connections import ipsec_conf, load_conn, swanctl_conf
+from harness.peers.strongswan.connections import (
+    ipsec_conf,
+    load_conn,
+    load_shared,
+    swanctl_conf,
+)
 from harness.peers.strongswan.settings import (
     VICI_SOCKET,
     charon_settings,
@@ -81,6 +86,9 @@ class StrongSwan:
         if configuration.dialect == "vici" and configuration.side is not None:
             over_vici = json.dumps(load_conn(configuration.side), indent=1) + "\n"
             keep_copy(NativeFile("/load-conn.json", over_vici), logs)
+            if isinstance(configuration.side.authentication, PreSharedKey):
+                shared = json.dumps(load_shared(configuration.side), indent=1) + "\n"
+                keep_copy(NativeFile("/load-shared.json", shared), logs)
         program = (
             [STARTER_PROGRAM, "--nofork"] if configuration.dialect == "ipsec.conf" else [CHARON]
         )
@@ -170,9 +178,8 @@ async def _died(logs: Path) -> None:
 async def _load_over_vici(vici: Vici, side: Side) -> None:
     try:
         match side.authentication:
-            case PreSharedKey(secret):
-                owners = [side.local.identity, side.remote.identity]
-                await vici.request("load-shared", {"type": "IKE", "data": secret, "owners": owners})
+            case PreSharedKey():
+                await vici.request("load-shared", load_shared(side))
             case Certificate(_, private_key, authority):
                 await vici.request("load-key", {"type": "any", "data": private_key})
                 await vici.request("load-cert", {"type": "X509", "flag": "CA", "data": authority})

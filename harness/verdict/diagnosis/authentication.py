@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Proofs of identity that were not accepted: who, with which secret, by which method."""
+
+from __future__ import annotations
+
+from harness.ike import payloads_v2 as v2
+from harness.ike.constants_v1 import ExchangeType
+from harness.ike.constants_v2 import AuthMethod
+from harness.verdict.diagnosis.certificates import certificates_in, explain_certificate
+from harness.verdict.diagnosis.context import Circumstances
+from harness.verdict.diagnosis.failures import Failure
+from harness.verdict.diagnosis.findings import Cause, Diagnosis, Row, remedy
+from harness.verdict.diagnosis.identities import claimed, explain_identity
+from harness.verdict.diagnosis.proofs import has_psk_proof, made_with
+from harness.verdict.diagnosis.wishes import Setting, Wishes
+
+PSK = "pre-shared key"
+
+
+def explain_authentication(failure: Failure, around: Circumstances) -> Diagnosis | None:
+    """What packets and configurations decide of a failed authentication, None where nothing."""
+    for explain in (explain_identity, _explain_method, _explain_secret, explain_certificate):
+        found = explain(failure, around)
+        if found is not None:
+            return found
+    return None
+
+
+def undecided(failure: Failure, around: Circumstances) -> Diagnosis:
+    """What is known of a failed authentication that nothing explains."""
+    _, refuser = around.of(failure)
+    claim = claimed(failure)
+    who = f", which says that it is {claim.text}," if claim else ""
+    known = ["the packets do not say why"]
+    if refuser is None:
+        known.append(f"the configuration of {failure.refuser} is not known")
+    secret = refuser.secret if refuser and has_psk_proof(failure) else None
+    if secret is not None and made_with(secret, failure, around.secrets):
+        known = [f"the proof is good by the secret of {failure.refuser}", *known]
+    return Diagnosis(
+        Cause.AUTHENTICATION,
+        f"{failure.refuser} did not authenticate {failure.asker}{who} in {failure.exchange}"
+        f"{f': it answered {failure.notify}' if failure.notify else ''}; {', and '.join(known)}.",
+        failure.asker,
+        failure.refuser,
+        failure.exchange,
+        failure.notify,
+        (Row(f"identity of {failure.asker}", claim.text, ""),) if claim else (),
+        proved=False,
+        frames=failure.frames,
+    )
+
+
+# -- the method ---------------------------------------------------------------------------------
+
+
+def _explain_method(failure: Failure, around: Circumstances) -> Diagnosis | None:
+    """A pre-shared key where a signature is expected, or the other way round (IKEv2)."""
+    asker, refuser = around.of(failure)
+    proof = failure.asked.one(v2.Authentication)
+    if failure.version != 2 or proof is None or refuser is None or refuser.method is None:
+        return None
+    used = "psk" if proof.method == AuthMethod.SHARED_KEY_MESSAGE_INTEGRITY_CODE else "pubkey"
+    if used == refuser.method:
+        return None
+    words = {"psk": f"a {PSK}", "pubkey": "a signature"}
+    wanted = words[refuser.method]
+    return Diagnosis(
+        Cause.METHOD,
+        f"{failure.asker} authenticates with {words[used]}, and {failure.refuser} expects "
+        f"{wanted}: it answered {failure.notify or 'nothing'}.",
+        failure.asker,
+        failure.refuser,
+        failure.exchange,
+        failure.notify,
+        (Row("authentication", words[used], wanted, True),),
+        (
+            *remedy(asker, Setting.METHOD, refuser.method),
+            *remedy(refuser, Setting.METHOD, used),
+        ),
+        frames=failure.frames,
+    )
+
+
+# -- the secret ---------------------------------------------------------------------------------
+
+
+def _explain_secret(failure: Failure, around: Circumstances) -> Diagnosis | None:
+    asker, refuser = around.of(failure)
+    if certificates_in(failure) or (refuser is not None and refuser.method == "pubkey"):
+        return None
+    theirs = refuser.secret if refuser else None
+    ours = asker.secret if asker else None
+    verified = None if theirs is None else made_with(theirs, failure, around.secrets)
+    if verified is True:
+        return None
+    if verified is False:
+        payload = "HASH" if failure.version == 1 else "AUTH"
+        return _secret(
+            failure,
+            asker,
+            refuser,
+            f"{payload} of {failure.asker} does not verify under the secret of {failure.refuser}",
+        )
+    if ours is None or theirs is None or ours == theirs:
+        return None
+    return _secret(
+        failure,
+        asker,
+        refuser,
+        f"{failure.asker} and {failure.refuser} have different secrets in their configurations",
+    )
+
+
+def _secret(
+    failure: Failure, asker: Wishes | None, refuser: Wishes | None, evidence: str
+) -> Diagnosis:
+    notes = []
+    if failure.exchange == "Main Mode" and not failure.notify:
+        # The keys of IKEv1 are made with the secret, so that the other end sees garbage.
+        notes.append(
+            f"{failure.refuser} cannot even decrypt the message: in Main Mode its keys depend on "
+            "the secret"
+        )
+    if failure.answer is not None and not failure.answer.readable:
+        notes.append(
+            f"the answer in frame {failure.answer.number} is encrypted with other keys than "
+            f"those of {failure.asker}"
+        )
+    said = f"it answered {failure.notify}" if failure.notify else "it did not go on"
+    return Diagnosis(
+        Cause.SECRET,
+        f"{failure.asker} and {failure.refuser} do not have the same pre-shared key: {evidence}; "
+        f"{said}.",
+        failure.asker,
+        failure.refuser,
+        failure.exchange,
+        failure.notify,
+        (
+            Row(
+                PSK,
+                f"the secret of {failure.asker}",
+                f"another one, that of {failure.refuser}",
+                True,
+            ),
+        ),
+        (
+            *remedy(asker, Setting.SECRET, f"the secret of {failure.refuser}"),
+            *remedy(refuser, Setting.SECRET, f"the secret of {failure.asker}"),
+        ),
+        tuple(notes),
+        frames=failure.frames,
+    )
+
+
+# -- Aggressive Mode ----------------------------------------------------------------------------
+
+
+def explain_aggressive(failure: Failure, around: Circumstances) -> Diagnosis | None:
+    """A refusal of Aggressive Mode itself: its first message proves nothing yet (RFC 2409 5.4)."""
+    first = failure.negotiation.messages[0]
+    if failure.asked is not first or first.exchange != ExchangeType.AGGRESSIVE:
+        return None
+    asker, refuser = around.of(failure)
+    if refuser is not None and refuser.accepts_aggressive:
+        return None
+    return Diagnosis(
+        Cause.EXCHANGE_MODE,
+        f"{failure.refuser} refuses Aggressive Mode: it answered {failure.notify} to the first "
+        f"message of {failure.asker}, which proves nothing yet.",
+        failure.asker,
+        failure.refuser,
+        failure.exchange,
+        failure.notify,
+        (Row("exchange mode", "Aggressive Mode", "Main Mode", True),),
+        (
+            *remedy(asker, Setting.EXCHANGE, "main"),
+            *remedy(refuser, Setting.EXCHANGE, "aggressive"),
+            *remedy(refuser, Setting.AGGRESSIVE_PSK, True),
+        ),
+        (
+            f"in Aggressive Mode the answer would show a hash made with the {PSK}: whoever sees "
+            "the first two messages can try secrets offline",
+        ),
+        proved=refuser is not None and refuser.accepts_aggressive is False,
+        frames=failure.frames,
+    )

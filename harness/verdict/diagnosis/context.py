@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What an explanation may look at beside the failure itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from harness.capture.entries import Entry
+from harness.capture.secrets import NO_SECRETS, Secrets
+from harness.verdict.diagnosis.failures import Failure
+from harness.verdict.diagnosis.wishes import Wishes
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """The whole capture, the keys that it proved, both configurations, and daemons that ended.
+
+    `exits` is the status with which a node's daemon ended unasked, negative for a signal.
+    """
+
+    entries: Sequence[Entry] = ()
+    secrets: Secrets = NO_SECRETS
+    wishes: Sequence[Wishes] = ()
+    exits: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+    def of(self, failure: Failure) -> tuple[Wishes | None, Wishes | None]:
+        """The wishes of who asked and of who refused."""
+        return (
+            self._best(failure.asker, address_of(failure, failure.refuser)),
+            self._best(failure.refuser, address_of(failure, failure.asker)),
+        )
+
+    def _best(self, node: str, peer: str) -> Wishes | None:
+        """The connection of a node that is for a peer, else its first."""
+        own = [one for one in self.wishes if node == one.node or node in one.addresses]
+        return next((one for one in own if peer in one.peer_addresses), next(iter(own), None))
+
+
+def address_of(failure: Failure, node: str) -> str:
+    """The address that a party has in the packets of the failure."""
+    headers = failure.asked.entry.headers
+    return headers.source if node == failure.asked.sender else headers.destination

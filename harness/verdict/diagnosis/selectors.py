@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Traffic selectors and proxy-ids that do not agree (RFC 7296 2.9, RFC 2409 5.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+    summarize_address_range,
+)
+
+from harness.ike import payloads_v1 as v1
+from harness.ike import payloads_v2 as v2
+from harness.ike.constants_v1 import IdType
+from harness.ike.constants_v2 import NotifyType, PayloadType
+from harness.ike.description import identity
+from harness.verdict.diagnosis.context import Circumstances
+from harness.verdict.diagnosis.failures import Failure
+from harness.verdict.diagnosis.findings import Cause, Diagnosis, Remedy, Row, remedy
+from harness.verdict.diagnosis.negotiations import Message
+from harness.verdict.diagnosis.wishes import Setting, Wishes
+
+Network = IPv4Network | IPv6Network
+Range = tuple[IPv4Address | IPv6Address, IPv4Address | IPv6Address]
+
+ANY_PORT = (0, 65535)
+
+
+def explain_selectors(failure: Failure, around: Circumstances) -> Diagnosis | None:
+    """The traffic that was asked for against the traffic that is wanted; None where that agrees.
+
+    In IKEv2 a part in common is enough, in IKEv1 both ends must say the same.
+    """
+    if failure.version == 1:
+        return _explain_v1(failure, around)
+    return _explain_v2(failure, around)
+
+
+def _explain_v2(failure: Failure, around: Circumstances) -> Diagnosis | None:
+    asker, refuser = around.of(failure)
+    offered = tuple(_selectors(failure.asked, kind) for kind in (PayloadType.TSi, PayloadType.TSr))
+    mode = None if refuser is None else _mode(failure, refuser)
+    # An end that wants transport mode for whole networks may be left with nothing to ask for.
+    if refuser is None or (mode is None and not all(offered)):
+        return None
+    wanted = (refuser.remote_subnets, refuser.local_subnets)
+    agreed = [
+        not theirs or not ours or _overlap(_ranges(failure.asked, kind), theirs)
+        for kind, ours, theirs in zip(
+            (PayloadType.TSi, PayloadType.TSr), offered, wanted, strict=True
+        )
+    ]
+    if all(agreed) and mode is None:
+        return None
+    rows = [*_rows(failure.asker, failure.refuser, offered, wanted, agreed)]
+    if mode is not None:
+        rows.append(mode)
+    if all(agreed) and mode is not None:
+        return _diagnosis(
+            Cause.MODE,
+            f"{failure.asker} asks for {mode.offered} mode, and {failure.refuser} wants "
+            f"{mode.wanted} mode: it answered {failure.notify}.",
+            failure,
+            rows,
+            [
+                *remedy(asker, Setting.MODE, mode.wanted),
+                *remedy(refuser, Setting.MODE, mode.offered),
+            ],
+        )
+    return _unacceptable(failure, asker, refuser, offered, wanted, agreed, rows)
+
+
+def _unacceptable(
+    failure: Failure,
+    asker: Wishes | None,
+    refuser: Wishes | None,
+    offered: Sequence[tuple[str, ...]],
+    wanted: Sequence[tuple[str, ...]],
+    agreed: Sequence[bool],
+    rows: Iterable[Row],
+) -> Diagnosis:
+    told = f"it answered {failure.notify}" if failure.notify else "it did not go on"
+    return _diagnosis(
+        Cause.SELECTORS,
+        f"{failure.asker} asks for traffic {_pair(offered)}, and {failure.refuser} wants "
+        f"{_pair(wanted)}: {told}.",
+        failure,
+        rows,
+        _remedies(asker, refuser, offered, wanted, agreed),
+    )
+
+
+def _diagnosis(
+    cause: Cause, sentence: str, failure: Failure, rows: Iterable[Row], remedies: Iterable[Remedy]
+) -> Diagnosis:
+    return Diagnosis(
+        cause,
+        sentence,
+        failure.asker,
+        failure.refuser,
+        failure.exchange,
+        failure.notify,
+        tuple(rows),
+        tuple(remedies),
+        frames=failure.frames,
+    )
+
+
+def _rows(
+    asker: str,
+    refuser: str,
+    offered: Sequence[tuple[str, ...]],
+    wanted: Sequence[tuple[str, ...]],
+    agreed: Sequence[bool],
+) -> Iterator[Row]:
+    for node, ours, theirs, good in zip((asker, refuser), offered, wanted, agreed, strict=True):
+        yield Row(f"traffic of {node}", ", ".join(ours), ", ".join(theirs), not good)
+
+
+def _remedies(
+    asker: Wishes | None,
+    refuser: Wishes | None,
+    offered: Sequence[tuple[str, ...]],
+    wanted: Sequence[tuple[str, ...]],
+    agreed: Sequence[bool],
+) -> Iterator[Remedy]:
+    """Let each side say what the other one does, where they differ."""
+    here = (Setting.LOCAL_SUBNETS, Setting.REMOTE_SUBNETS)
+    for setting, theirs, good in zip(here, wanted, agreed, strict=True):
+        if not good and theirs:
+            yield from remedy(asker, setting, theirs)
+    for setting, ours, good in zip(reversed(here), offered, agreed, strict=True):
+        if not good and ours:
+            yield from remedy(refuser, setting, ours)
+
+
+def _pair(both: Sequence[tuple[str, ...]]) -> str:
+    return " === ".join(", ".join(one) or "?" for one in both)
+
+
+def _mode(failure: Failure, refuser: Wishes) -> Row | None:
+    """Transport mode where the other end wants tunnel mode (RFC 7296 1.3.1)."""
+    asks = any(
+        one.notify_type == NotifyType.USE_TRANSPORT_MODE for one in failure.asked.all(v2.Notify)
+    )
+    if refuser.mode is None or not asks or refuser.mode == "transport":
+        return None
+    return Row("mode", "transport", refuser.mode, True)
+
+
+# -- IKEv2's selectors --------------------------------------------------------------------------
+
+
+def _selectors(message: Message, kind: int) -> tuple[str, ...]:
+    payload = message.one(v2.TrafficSelectors, kind)
+    return tuple(_written(one) for one in payload.selectors) if payload else ()
+
+
+def _written(selector: v2.TrafficSelector | v2.RawSelector) -> str:
+    if isinstance(selector, v2.RawSelector):
+        return f"selector of type {selector.type}"
+    try:
+        text = range_text((selector.start_address, selector.end_address))
+    except ValueError:
+        return "a selector with addresses that are none"
+    ports = (selector.start_port, selector.end_port)
+    narrowed = [f"protocol {selector.protocol}"] if selector.protocol else []
+    if ports != ANY_PORT:
+        narrowed.append(f"ports {ports[0]}-{ports[1]}")
+    return f"{text} ({', '.join(narrowed)})" if narrowed else text
+
+
+def range_text(ends: Range) -> str:
+    """A range of addresses as a network where it is one."""
+    first, last = ends
+    try:
+        networks = list(summarize_address_range(first, last))
+    except (TypeError, ValueError):
+        return f"{first}-{last}"
+    return str(networks[0]) if len(networks) == 1 else f"{first}-{last}"
+
+
+def _ranges(message: Message, kind: int) -> Iterator[Range]:
+    payload = message.one(v2.TrafficSelectors, kind)
+    for selector in payload.selectors if payload else ():
+        if isinstance(selector, v2.TrafficSelector):
+            try:
+                yield selector.start_address, selector.end_address
+            except ValueError:
+                continue
+
+
+def _overlap(ranges: Iterable[Range], wanted: Iterable[str]) -> bool:
+    networks = [one for one in map(_network, wanted) if one is not None]
+    return any(
+        first.version == one.version
+        and int(first) <= int(one.broadcast_address)
+        and int(last) >= int(one.network_address)
+        for first, last in ranges
+        for one in networks
+    )
+
+
+def _network(text: str) -> Network | None:
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        return None
+
+
+# -- IKEv1's identities of phase 2 --------------------------------------------------------------
+
+
+def _explain_v1(failure: Failure, around: Circumstances) -> Diagnosis | None:
+    asker, refuser = around.of(failure)
+    quick = [
+        one
+        for one in failure.negotiation.messages
+        if one.message_id == failure.asked.message_id and one.exchange == failure.asked.exchange
+    ]
+    first = quick[0]
+    asked = proxies(first)
+    if asked is None:
+        return None
+    if failure.asked is not first:
+        # The responder's answer was not taken: it must repeat the identities (RFC 2409 5.5).
+        answered = proxies(failure.asked)
+        if answered is None or answered == asked:
+            return None
+        return _mismatched(failure, asker, refuser, asked, answered)
+    if refuser is None or not (refuser.remote_subnets or refuser.local_subnets):
+        return None
+    wanted = (refuser.remote_subnets, refuser.local_subnets)
+    offered = ((asked[0],), (asked[1],))
+    agreed = [
+        not theirs or _network(ours[0]) in [_network(one) for one in theirs]
+        for ours, theirs in zip(offered, wanted, strict=True)
+    ]
+    if all(agreed):
+        return None
+    rows = _rows(failure.asker, failure.refuser, offered, wanted, agreed)
+    return _unacceptable(failure, asker, refuser, offered, wanted, agreed, rows)
+
+
+def _mismatched(
+    failure: Failure,
+    asker: Wishes | None,
+    refuser: Wishes | None,
+    asked: tuple[str, str],
+    answered: tuple[str, str],
+) -> Diagnosis:
+    """Here `asker` is who answered, and `refuser` began the Quick Mode."""
+    agreed = [ours == theirs for ours, theirs in zip(asked, answered, strict=True)]
+    initiator, responder = failure.refuser, failure.asker
+    offered, wanted = [(one,) for one in asked], [(one,) for one in answered]
+    rows = tuple(
+        Row(one.what, one.wanted, one.offered, one.differs)
+        for one in _rows(initiator, responder, offered, wanted, agreed)
+    )
+    told = (
+        f"{initiator} answered {failure.notify}" if failure.notify else f"{initiator} did not go on"
+    )
+    return _diagnosis(
+        Cause.SELECTORS,
+        f"{initiator} asked for traffic {_pair(offered)}, and {responder} answered with "
+        f"{_pair(wanted)}, which is not the same: {told}.",
+        failure,
+        rows,
+        _remedies(refuser, asker, offered, wanted, agreed),
+    )
+
+
+def proxies(message: Message) -> tuple[str, str] | None:
+    """IDci and IDcr of a Quick Mode message as networks, None where it has not both."""
+    found = message.all(v1.Identification)
+    return (proxy(found[0]), proxy(found[1])) if len(found) >= 2 else None
+
+
+def proxy(payload: v1.Identification) -> str:
+    """An ID payload of phase 2 as a network or range."""
+    data, half = payload.data, len(payload.data) // 2
+    try:
+        match payload.id_type:
+            case IdType.IPV4_ADDR | IdType.IPV6_ADDR:
+                return str(ip_network(data))
+            case IdType.IPV4_ADDR_SUBNET:
+                return str(ip_network(f"{ip_address(data[:half])}/{ip_address(data[half:])}"))
+            case IdType.IPV6_ADDR_SUBNET:
+                prefix = bin(int.from_bytes(data[half:], "big")).count("1")
+                return str(ip_network((data[:half], prefix)))
+            case IdType.IPV4_ADDR_RANGE | IdType.IPV6_ADDR_RANGE:
+                return range_text((ip_address(data[:half]), ip_address(data[half:])))
+    except ValueError:
+        pass
+    return identity(payload.id_type, data, 1)
