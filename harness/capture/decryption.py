@@ -92,7 +92,8 @@ class Decryptor:
     @property
     def secrets(self) -> Secrets:
         """The secrets of which the SA is known, those of candidates that a packet proved too."""
-        return Secrets(self._v1.proved, self._v2.proved, (*self._esp.proved, *self._ah.proved))
+        ipsec = (*self._esp.proved, *self._ah.proved)
+        return Secrets(self._v1.proved, self._v2.proved, ipsec, self._given.shared)
 
     def take(self, frame: CapturedFrame) -> Entry:
         """The entry for a frame; that of an earlier fragment may still learn where it ended."""
@@ -161,6 +162,7 @@ class Decryptor:
             fragment=opened.fragment,
             whole_in=frame.number if opened.frames else 0,
             frames=opened.frames or (frame.number,),
+            proof=opened.proof,
         )
 
     def _tell(self, frames: tuple[int, ...], whole_in: int) -> None:

@@ -35,6 +35,29 @@ class Status(StrEnum):
     MALFORMED = "malformed"
 
 
+class Proof(NamedTuple):
+    """What became of a check of AUTH, HASH or SIG, which prove who the sender is.
+
+    `verified` is None where it could not be checked, `text` says in words what came out. `by` are
+    the nodes whose configured pre-shared key verifies it, or the subject of the certificate that
+    does; `not_by` are the nodes whose key is another.
+    """
+
+    payload: str
+    verified: bool | None
+    text: str
+    by: tuple[str, ...] = ()
+    not_by: tuple[str, ...] = ()
+
+    @classmethod
+    def unchecked(cls, payload: str, why: str) -> Proof:
+        """A proof that nobody here can check, with half a sentence that says why."""
+        return cls(payload, None, f"is not checked: {why}")
+
+    def __str__(self) -> str:
+        return f"{self.payload} {self.text}"
+
+
 class Ike(NamedTuple):
     """An IKE message (RFC 7296, RFC 2409).
 
@@ -44,6 +67,7 @@ class Ike(NamedTuple):
     nothing can check it. `repeats` is the frame with the same octets before; `elsewhere` if it
     is the same message on another wire, or kept back by its wire until now. `fragment` is number
     and total, `whole_in` the frame that completed the message, `frames` all that it came in.
+    `proof` is what became of its AUTH, HASH or SIG, None where it has none.
     """
 
     header: Isakmp
@@ -57,6 +81,7 @@ class Ike(NamedTuple):
     fragment: tuple[int, int] | None = None
     whole_in: int = 0
     frames: tuple[int, ...] = ()
+    proof: Proof | None = None
 
     @property
     def readable(self) -> bool:

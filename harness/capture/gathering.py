@@ -12,6 +12,12 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from harness.capture.configured import (
+    CONFIGURATION,
+    read_ipsec_secrets,
+    read_swanctl,
+    read_vici,
+)
 from harness.capture.kernel_sas import read_events, read_sad
 from harness.capture.secrets import Gathering, Reading
 from harness.capture.strongswan_log import read_log
@@ -25,6 +31,9 @@ READERS: Mapping[str, Reader] = MappingProxyType(
         "sad.json": read_sad,
         "events.jsonl": read_events,
         "charon-keys.log": read_log,
+        f"{CONFIGURATION}/load-shared.json": read_vici,
+        f"{CONFIGURATION}/etc/ipsec.secrets": read_ipsec_secrets,
+        f"{CONFIGURATION}/etc/swanctl/swanctl.conf": read_swanctl,
     }
 )
 """What is read by which name, in the order of how much it proves: tables name their SAs."""
@@ -42,7 +51,7 @@ def secrets_in(folder: Path, without: Container[str] = ()) -> Reading:
             gathering.take(read(path))
             found = True
     if not found:
-        names = ", ".join(READERS)
+        names = ", ".join(name for name in READERS if CONFIGURATION not in name)
         return Reading(problems=(f"{folder} holds no secrets; they are in files named {names}",))
     return gathering.reading()
 
@@ -51,5 +60,5 @@ def _places(folder: Path, name: str, without: Container[str]) -> Iterator[Path]:
     if (folder / name).is_file():
         yield folder / name
     for path in sorted(folder.glob(f"*/{name}")):
-        if path.is_file() and path.parent.name not in without:
+        if path.is_file() and path.relative_to(folder).parts[0] not in without:
             yield path

@@ -14,7 +14,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from harness.capture.entries import Status
+from harness.capture.entries import Proof, Status
+from harness.capture.ike_v1_proofs import Phase1, phase1_proof
 from harness.capture.ike_v2 import Opened
 from harness.capture.secrets import IkeV1Secret, Secrets, bound_v1
 from harness.ike import keys_v1
@@ -61,6 +62,7 @@ class _Sa:
     cookie_r: bytes = NO_COOKIE
     encryption: Encryption | None = None
     prf: Prf | None = None
+    method: int = 0
     sa_i: bytes = b""
     publics: list[bytes] = field(default_factory=list)
     secret: IkeV1Secret | None = None
@@ -68,6 +70,7 @@ class _Sa:
     phase_1: deque[bytes] = field(default_factory=_blocks)
     exchanges: dict[int, deque[bytes]] = field(default_factory=dict)
     nonces: dict[int, list[bytes]] = field(default_factory=dict)
+    identities: list[bytes] = field(default_factory=list)
     pieces: dict[int, dict[int, tuple[Fragment, int]]] = field(default_factory=dict)
 
 
@@ -85,6 +88,7 @@ class IkeV1Opener:
         self._sas: dict[bytes, _Sa] = {}
         self._secrets: dict[bytes, list[IkeV1Secret]] = {}
         self._candidates: list[IkeV1Secret] = []
+        self._shared = secrets.shared
         for secret in secrets.ike_v1:
             if secret.cookie is None:
                 self._candidates.append(secret)
@@ -106,7 +110,8 @@ class IkeV1Opener:
             if fragment is not None:
                 return self._collect(sa, message, fragment, frame)
             _learn(sa, message, message.payloads)
-            return Opened(message.payloads, Status.CLEAR)
+            proof = self._proof(sa, message, message.payloads)
+            return Opened(message.payloads, Status.CLEAR, proof=proof)
         return self._open_encrypted(sa, message)
 
     def _open_encrypted(self, sa: _Sa, message: Message) -> Opened:
@@ -131,11 +136,13 @@ class IkeV1Opener:
                 return Opened((), Status.NO_KEY, detail)
             detail = "it holds no payloads: a message before it is missing, or it was changed"
             return Opened((), Status.BAD_ICV, detail, False)
-        authentic = _authentic(sa, message, plain)
+        proof = self._proof(sa, message, plain.payloads)
+        authentic = _authentic(sa, message, plain) if proof is None else proof.verified
         _learn(sa, message, plain.payloads)
         if authentic is False:
-            return Opened(plain.payloads, Status.BAD_ICV, "its HASH does not verify", False)
-        return Opened(plain.payloads, Status.DECRYPTED, "", authentic)
+            detail = f"its {proof or 'HASH does not verify'}"
+            return Opened(plain.payloads, Status.BAD_ICV, detail, False, proof=proof)
+        return Opened(plain.payloads, Status.DECRYPTED, "", authentic, proof=proof)
 
     def _decrypt(self, sa: _Sa, message: Message) -> _Plain | None:
         """What the message holds with the SA's key, or with the first that opens it."""
@@ -162,6 +169,19 @@ class IkeV1Opener:
                 key = secret.key[: sa.encryption.keymat_size]
                 ready = MessageCipher(sa.encryption.block_size, cipher(sa.encryption, key))
                 yield secret, ready
+
+    def _proof(self, sa: _Sa, message: Message, payloads: tuple[Payload, ...]) -> Proof | None:
+        """What became of the HASH or SIG of phase 1, None where there is none to check."""
+        if message.message_id or sa.prf is None or len(sa.publics) < 2:
+            return None
+        one, other = sa.publics[:2]
+        exchange = Phase1Exchange(one, other, sa.cookie_i, sa.cookie_r, sa.sa_i)
+        # What is in clear may prove something before a first message was decrypted.
+        known = (sa.secret,) if sa.secret is not None else self._secrets.get(sa.cookie_i, ())
+        skeyid = next((secret.skeyid for secret in known if secret.skeyid), b"")
+        nonces, identities = tuple(sa.nonces.get(0, ())), tuple(sa.identities)
+        phase = Phase1(sa.prf, sa.method, exchange, nonces, identities, skeyid)
+        return phase1_proof(phase, payloads, self._shared)
 
     def _collect(self, sa: _Sa, message: Message, fragment: Fragment, frame: int) -> Opened:
         """Keep a piece of a message that was cut; what the whole holds with the last one."""
@@ -251,6 +271,9 @@ def _learn(sa: _Sa, message: Message, payloads: tuple[Payload, ...]) -> None:
         return
     if message.responder_spi != NO_COOKIE:
         sa.cookie_r = message.responder_spi
+    identity = first(payloads, Identification)
+    if identity is not None and identity.body() not in sa.identities:
+        sa.identities.append(identity.body())
     public = first(payloads, KeyExchange)
     if public is not None and public.data not in sa.publics:
         sa.publics.append(public.data)
@@ -276,6 +299,7 @@ def _learn_algorithms(sa: _Sa, chosen: SecurityAssociation) -> None:
                 sa.prf = prf_by_hash_id(hash_id)
             except UnknownAlgorithm:
                 continue
+            sa.method = transform.number_of(Phase1Attribute.AUTHENTICATION_METHOD) or 0
             return
 
 
@@ -285,12 +309,8 @@ def _learn_algorithms(sa: _Sa, chosen: SecurityAssociation) -> None:
 def _authentic(sa: _Sa, message: Message, plain: _Plain) -> bool | None:
     """Whether the HASH payload verifies, None where there is none or a key for it is missing."""
     found = first(plain.payloads, Hash)
-    if found is None or sa.secret is None or sa.prf is None:
+    if found is None or sa.secret is None or not message.message_id:
         return None
-    if message.message_id == 0:
-        if not sa.secret.skeyid:
-            return None
-        return _verifies(found.data, _phase_1_hashes(sa, plain.payloads))
     if not sa.secret.skeyid_a:
         return None
     if _verifies(found.data, _phase_2_hashes(sa, message, plain, found)):
@@ -308,18 +328,6 @@ def _lacks_nonces(sa: _Sa, message: Message, plain: _Plain) -> bool:
 
 def _verifies(given: bytes, expected: Iterable[bytes]) -> bool:
     return any(hmac.compare_digest(given, one) for one in expected)
-
-
-def _phase_1_hashes(sa: _Sa, payloads: tuple[Payload, ...]) -> Iterator[bytes]:
-    identification = first(payloads, Identification)
-    assert sa.prf is not None
-    assert sa.secret is not None
-    if identification is None or len(sa.publics) < 2:
-        return
-    for one, other in (sa.publics[:2], sa.publics[1::-1]):
-        exchange = Phase1Exchange(one, other, sa.cookie_i, sa.cookie_r, sa.sa_i)
-        for made in (keys_v1.hash_i, keys_v1.hash_r):
-            yield made(sa.prf, sa.secret.skeyid, exchange, identification.body())
 
 
 def _phase_2_hashes(sa: _Sa, message: Message, plain: _Plain, found: Hash) -> Iterator[bytes]:

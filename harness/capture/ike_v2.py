@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from harness.capture.entries import Status
+from harness.capture.entries import Proof, Status
+from harness.capture.ike_v2_proofs import IkeV2Proofs
 from harness.capture.secrets import IkeV2Secret, Secrets
 from harness.capture.unsealing import Unsealing, fitting, unsealing
 from harness.ike.constants_v2 import ExchangeType, Flag, ProtocolId, TransformType
@@ -44,6 +45,7 @@ class Opened(NamedTuple):
     authentic: bool | None = None
     fragment: tuple[int, int] | None = None
     frames: tuple[int, ...] = ()
+    proof: Proof | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class IkeV2Opener:
         self._offered: dict[tuple[SaId, int], tuple[bytes, ...]] = {}
         self._failures: dict[SaId, int] = {}
         self._pieces: dict[tuple[SaId, int, int, int], dict[int, _Piece]] = {}
+        self._proofs = IkeV2Proofs(secrets.shared)
         for secret in secrets.ike_v2:
             if secret.spi_i is None or secret.spi_r is None:
                 self._candidates.append(secret)
@@ -87,6 +90,7 @@ class IkeV2Opener:
         sealed = message.sealed
         if sealed is None:
             self._learn(message, message.payloads)
+            self._proofs.begin(message, datagram)
             return Opened(message.payloads, Status.CLEAR)
         sa = (message.initiator_spi, message.responder_spi)
         prefix = datagram[: sealed_offset(message, len(datagram))]
@@ -96,10 +100,10 @@ class IkeV2Opener:
             return unsealed._replace(payloads=before)
         plaintext, keys = unsealed
         if isinstance(sealed, Encrypted):
-            opened = self._read(message, before, sealed.first_payload, plaintext, ())
+            opened = self._read(message, before, sealed.first_payload, plaintext, (), keys)
         else:
             piece = _Piece(plaintext, sealed.first_payload, frame)
-            opened = self._collect(message, before, sealed, piece)
+            opened = self._collect(message, before, sealed, piece, keys)
         return opened._replace(authentic=None) if keys.secret.unchecked_icv else opened
 
     def _unseal(
@@ -143,6 +147,7 @@ class IkeV2Opener:
         before: tuple[Payload, ...],
         sealed: EncryptedFragment,
         piece: _Piece,
+        keys: _Keys,
     ) -> Opened:
         """Keep a fragment that is authentic; the whole message with the last one."""
         numbers = (sealed.number, sealed.total)
@@ -160,7 +165,7 @@ class IkeV2Opener:
         ordered = [pieces[number] for number in range(1, sealed.total + 1)]
         whole = b"".join(one.plaintext for one in ordered)
         frames = tuple(sorted(one.frame for one in ordered))
-        opened = self._read(message, before, ordered[0].first_payload, whole, frames)
+        opened = self._read(message, before, ordered[0].first_payload, whole, frames, keys)
         return opened._replace(fragment=numbers)
 
     def _read(
@@ -170,6 +175,7 @@ class IkeV2Opener:
         first: int,
         plaintext: bytes,
         frames: tuple[int, ...],
+        keys: _Keys,
     ) -> Opened:
         try:
             inner, behind = decode_payloads(2, first, plaintext)
@@ -178,7 +184,12 @@ class IkeV2Opener:
         payloads = before + inner
         self._learn(message, payloads)
         detail = f"{len(behind)} octets stand behind the last payload" if behind else ""
-        return Opened(payloads, Status.DECRYPTED, detail, True, None, frames)
+        proof = None
+        if message.exchange == ExchangeType.IKE_INTERMEDIATE:
+            self._proofs.between(message, first, plaintext, keys.secret)
+        elif message.exchange == ExchangeType.IKE_AUTH:
+            proof = self._proofs.check(message, payloads, keys.secret)
+        return Opened(payloads, Status.DECRYPTED, detail, True, None, frames, proof)
 
     def _learn(self, message: Message, payloads: tuple[Payload, ...]) -> None:
         """Keep the algorithms of an SA that is being negotiated."""

@@ -108,6 +108,10 @@ def ladder(
             yield head + _packets_text(line, colours)
             continue
         yield head + _message_text(line, colours)
+        proof = line.content.proof
+        if proof is not None:
+            colour = colours.error if proof.verified is False else colours.dim
+            yield f"{_INDENT}{colour}{safe(str(proof))}{colours.end}"
         for note in _notes(line):
             yield f"{_INDENT}{colours.dim}{note}{colours.end}"
         if verbose:

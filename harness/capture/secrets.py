@@ -10,7 +10,7 @@ proves it. No secret appears in a `repr`.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Literal, TypeVar
@@ -61,6 +61,15 @@ class IkeV2Secret:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedSecret:
+    """A pre-shared key that an end was configured with; `holder` is its node."""
+
+    secret: bytes = field(repr=False)
+    holder: str
+    origin: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class IpsecSecret:
     """The keys of one direction of an ESP or AH SA, as RFC 4301 section 4.4.2 identifies it.
 
@@ -98,17 +107,23 @@ class Secrets:
     ike_v1: tuple[IkeV1Secret, ...] = ()
     ike_v2: tuple[IkeV2Secret, ...] = ()
     ipsec: tuple[IpsecSecret, ...] = ()
+    shared: tuple[SharedSecret, ...] = ()
 
     def joined(self, *others: Secrets) -> Secrets:
-        """The secrets of this store and of the others."""
+        """The secrets of this store and of the others.
+
+        Where two tell of one IKE SA, by the same keys, what only one of them knows is kept.
+        """
         stores = (self, *others)
         return Secrets(
-            _once(one for store in stores for one in store.ike_v1),
-            _once(one for store in stores for one in store.ike_v2),
-            _once(one for store in stores for one in store.ipsec),
+            _united((one for store in stores for one in store.ike_v1), _united_v1),
+            _united((one for store in stores for one in store.ike_v2), _united_v2),
+            tuple(dict.fromkeys(one for store in stores for one in store.ipsec)),
+            tuple(dict.fromkeys(one for store in stores for one in store.shared)),
         )
 
     def __len__(self) -> int:
+        """How many SAs there are keys for."""
         return len(self.ike_v1) + len(self.ike_v2) + len(self.ipsec)
 
 
@@ -145,12 +160,53 @@ class Gathering:
         return Reading().joined(*self._readings)
 
 
-T = TypeVar("T", IkeV1Secret, IkeV2Secret, IpsecSecret)
+T = TypeVar("T", IkeV1Secret, IkeV2Secret)
 
 
-def _once(secrets: Iterable[T]) -> tuple[T, ...]:
-    """Each secret once; where two say the same of an SA, what only one knows is kept."""
-    return tuple(dict.fromkeys(secrets))
+def _united(secrets: Iterable[T], unite: Callable[[T, T], T | None]) -> tuple[T, ...]:
+    """Each secret once, at the place where it came first."""
+    found: dict[bytes, list[T]] = {}
+    order: list[tuple[bytes, int]] = []
+    for one in secrets:
+        # Keys of 16 octets and more are nobody else's by chance.
+        key = one.key if isinstance(one, IkeV1Secret) else one.ei + one.er
+        same = found.setdefault(key, [])
+        for place, before in enumerate(same):
+            both = unite(before, one)
+            if both is not None:
+                same[place] = both
+                break
+        else:
+            order.append((key, len(same)))
+            same.append(one)
+    return tuple(found[key][place] for key, place in order)
+
+
+def _united_v1(one: IkeV1Secret, other: IkeV1Secret) -> IkeV1Secret | None:
+    """What both know of one SA, None where they are of two."""
+    if None not in (one.cookie, other.cookie) and one.cookie != other.cookie:
+        return None
+    return _filled(one, other, ("cookie", "initial_iv", "skeyid", "skeyid_a"))
+
+
+def _united_v2(one: IkeV2Secret, other: IkeV2Secret) -> IkeV2Secret | None:
+    """What both know of one SA, None where they are of two."""
+    spis = (one.spi_i, one.spi_r), (other.spi_i, other.spi_r)
+    if (None, None) not in spis and spis[0] != spis[1]:
+        return None
+    if (one.ai, one.ar) != (other.ai, other.ar):
+        return None
+    algorithms = (one.encryption, one.integrity), (other.encryption, other.integrity)
+    if None not in (one.encryption, other.encryption) and algorithms[0] != algorithms[1]:
+        return None
+    names = ("spi_i", "spi_r", "encryption", "integrity", "unchecked_icv", "pi", "pr")
+    return _filled(one, other, names)
+
+
+def _filled(one: T, other: T, names: tuple[str, ...]) -> T:
+    """The one, with what it lacks from the other."""
+    lacking = {name: getattr(other, name) for name in names if not getattr(one, name)}
+    return replace(one, **lacking)
 
 
 def bound_v1(secret: IkeV1Secret, cookie: bytes) -> IkeV1Secret:

@@ -57,9 +57,10 @@ class _Child:
 
 @dataclass(slots=True)
 class _Connection:
-    """What has been said so far of one connection, `<name|id>`."""
+    """What has been said so far of one connection, `<name|id>`; `last` is its latest candidate."""
 
     ike: dict[str, bytes] = field(default_factory=dict)
+    last: int | None = None
     child: _Child = field(default_factory=_Child)
 
 
@@ -89,13 +90,14 @@ def parse_log(text: str, origin: str = "log") -> Reading:
             case _Dump(label="Sk_er secret", data=data):
                 keys = connection.ike
                 ei, ai, ar = (keys.get(f"Sk_{one} secret", b"") for one in ("ei", "ai", "ar"))
+                connection.last = None
                 if ei:
+                    connection.last = len(v2)
                     v2.append(IkeV2Secret(None, None, ei, data, ai, ar, origin=where))
-            case _Dump(label="Sk_pr secret", data=data):
-                # The last of the seven: with it and the one before AUTH can be checked.
-                keys = connection.ike
-                if v2 and v2[-1].ei == keys.get("Sk_ei secret"):
-                    v2[-1] = replace(v2[-1], pi=keys.get("Sk_pi secret", b""), pr=data)
+            case _Dump(label="Sk_pr secret", data=data) if connection.last is not None:
+                # These two come last, and prove AUTH alone: the others serve without them.
+                pi = connection.ike.get("Sk_pi secret", b"")
+                v2[connection.last] = replace(v2[connection.last], pi=pi, pr=data)
             case _Dump(label="initial IV", data=data):
                 keys = connection.ike
                 key, skeyid = keys.get("encryption key Ka", b""), keys.get("SKEYID", b"")

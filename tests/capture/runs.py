@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs of two charons (strongSwan 6.0.1) in the lab, as its evidence has them.
+"""Real runs in the lab, made once for all tests of a session, and what is in them."""
 
-Each rekeys a CHILD_SA from both ends under traffic, those of IKEv2 also the IKE SA, and ends by
-deleting the IKE SA. `net-net` is 10.1.0.0/16 === 10.2.0.0/16; ESP is userspace's, in UDP.
-`ikev2-kernel` is net2net-rekey-psk in the lab kernel, whose ESP is its own and in IP.
-"""
+from __future__ import annotations
 
+import fcntl
+import json
 from functools import cache
 from pathlib import Path
 
@@ -13,21 +12,50 @@ from harness.capture.captured import Captured, load
 from harness.capture.decryption import Decryption, decrypt
 from harness.capture.secrets import Reading
 from harness.capture.strongswan_log import read_log
+from tests.cli.commands import ikelab
 
-FOLDER = Path(__file__).parent / "captures"
+RECORDED = Path(__file__).with_name("runs_to_record.py")
 RUNS = ("ikev1-psk", "ikev1-certificates", "ikev2-psk", "ikev2-certificates", "ikev2-kernel")
 
 
-@cache
-def captured(run: str) -> Captured:
-    return load(FOLDER / run / "capture.pcapng")
+class Runs:
+    """The runs of `runs_to_record`, by their scenario's name; two charons rekey, and end."""
+
+    def __init__(self, folders: dict[str, Path]) -> None:
+        self.folders = folders
+
+    def folder(self, run: str) -> Path:
+        return self.folders[run]
+
+    def log(self, run: str, node: str = "moon") -> str:
+        """A charon's log of its keys."""
+        return (self.folder(run) / node / "charon-keys.log").read_text()
+
+    @cache  # noqa: B019 - there is one for the session
+    def captured(self, run: str) -> Captured:
+        return load(self.folder(run) / "capture.pcapng")
+
+    @cache  # noqa: B019
+    def keys(self, run: str, node: str = "moon") -> Reading:
+        return read_log(self.folder(run) / node / "charon-keys.log")
+
+    @cache  # noqa: B019
+    def decrypted(self, run: str, node: str = "moon") -> Decryption:
+        """The run decrypted with the log of one end alone."""
+        return decrypt(self.captured(run).frames, self.keys(run, node).secrets)
 
 
-@cache
-def keys(run: str, node: str) -> Reading:
-    return read_log(FOLDER / run / node / "charon-keys.log")
+def made(shared: Path, name: str, *arguments: str | Path) -> dict[str, Path]:
+    """The folders of runs by scenario, made by the first process of a session that asks.
 
-
-@cache
-def decrypted(run: str, node: str = "moon") -> Decryption:
-    return decrypt(captured(run).frames, keys(run, node).secrets)
+    `shared` is a folder that all workers of the session see. All runs must pass.
+    """
+    out = shared / name
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (out / "done").exists():
+            done = ikelab("run", *arguments, "--out", out)
+            assert done.returncode == 0, done.stdout
+            (out / "done").touch()
+    results = json.loads((out / "results.json").read_text())["runs"]
+    return {one["scenario"]: out / one["artifacts"] for one in results}

@@ -13,7 +13,7 @@ from harness.capture.entries import Ipsec, Status
 from harness.capture.secrets import Secrets
 from harness.ike.transforms import encryption
 from tests.capture.packets import MOON6, SUN6, esp_secret, frames, ip, pcapng_of, sealer, udp
-from tests.capture.runs import FOLDER, RUNS, captured, decrypted, keys
+from tests.capture.runs import RUNS, Runs
 
 PACKET = ip(udp(b"hello", 7, 9), 17)
 
@@ -44,10 +44,10 @@ def test_every_classic_capture_is_read(magic: int, time_ns: int, order: str) -> 
 @pytest.mark.parametrize("kind", ["pcap", "nsecpcap", "modpcap", "pcapng"])
 @pytest.mark.parametrize("run", RUNS)
 def test_what_tshark_makes_of_a_run_is_decrypted_the_same(
-    run: str, kind: str, tmp_path: Path
+    runs: Runs, run: str, kind: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "copy"
-    source = FOLDER / run / "capture.pcapng"
+    source = runs.folder(run) / "capture.pcapng"
     # Classic captures have one wire: only the outer one is copied.
     subprocess.run(
         ["tshark", "-n", "-r", source, "-Y", "isakmp or esp", "-F", kind, "-w", path],
@@ -55,8 +55,8 @@ def test_what_tshark_makes_of_a_run_is_decrypted_the_same(
     )  # fmt: skip
     found = load(path)
     assert found.problems == ()
-    again = decrypt(found.frames, keys(run, "moon").secrets)
-    ours = decrypted(run)
+    again = decrypt(found.frames, runs.keys(run, "moon").secrets)
+    ours = runs.decrypted(run)
     assert [e.content.payloads for e in again.ike] == [e.content.payloads for e in ours.ike]  # type: ignore[union-attr]
     assert [e.content.inner_octets for e in again.ipsec] == [  # type: ignore[union-attr]
         e.content.inner_octets  # type: ignore[union-attr]
@@ -64,8 +64,8 @@ def test_what_tshark_makes_of_a_run_is_decrypted_the_same(
     ]
 
 
-def test_a_run_s_nodes_are_known_from_its_capture() -> None:
-    first = captured("ikev2-psk").frames[2]
+def test_a_run_s_nodes_are_known_from_its_capture(runs: Runs) -> None:
+    first = runs.captured("ikev2-psk").frames[2]
     assert (first.wire, first.sender, first.receiver) == ("wan", "moon", "sun")
 
 

@@ -45,7 +45,7 @@ from tests.capture.packets import (
     sealer,
     udp,
 )
-from tests.capture.runs import RUNS, captured, decrypted, keys
+from tests.capture.runs import RUNS, Runs
 
 NOTHING = Secrets()
 GCM = encryption("AES_GCM_16_128")
@@ -75,9 +75,11 @@ def opened(packets: list[bytes], *secrets: object) -> list[Entry]:
 
 @pytest.mark.parametrize("node", ["moon", "sun"])
 @pytest.mark.parametrize("run", RUNS)
-def test_everything_of_a_run_is_decrypted_with_one_end_s_log(run: str, node: str) -> None:
-    decryption = decrypted(run, node)
-    assert [entry.frame for entry in decryption.entries] == list(captured(run).frames)
+def test_everything_of_a_run_is_decrypted_with_one_end_s_log(
+    runs: Runs, run: str, node: str
+) -> None:
+    decryption = runs.decrypted(run, node)
+    assert [entry.frame for entry in decryption.entries] == list(runs.captured(run).frames)
     assert {ike_of(one).status for one in decryption.ike} == {Status.CLEAR, Status.DECRYPTED}
     assert {ipsec_of(one).status for one in decryption.ipsec} == {Status.DECRYPTED}
     assert all(ipsec_of(one).authentic and not ipsec_of(one).replays for one in decryption.ipsec)
@@ -85,66 +87,66 @@ def test_everything_of_a_run_is_decrypted_with_one_end_s_log(run: str, node: str
 
 
 @pytest.mark.parametrize("run", ["ikev2-psk", "ikev2-certificates"])
-def test_every_sealed_message_of_ikev2_is_authentic(run: str) -> None:
+def test_every_sealed_message_of_ikev2_is_authentic(runs: Runs, run: str) -> None:
     sealed_ones = [
-        ike_of(one) for one in decrypted(run).ike if ike_of(one).header.next_payload == 46
+        ike_of(one) for one in runs.decrypted(run).ike if ike_of(one).header.next_payload == 46
     ]
     assert len(sealed_ones) == 16
     assert all(one.authentic for one in sealed_ones)
 
 
-def test_every_hash_of_ikev1_verifies() -> None:
-    hashed = [ike_of(one) for one in decrypted("ikev1-psk").ike][4:]
+def test_every_hash_of_ikev1_verifies(runs: Runs) -> None:
+    hashed = [ike_of(one) for one in runs.decrypted("ikev1-psk").ike][4:]
     assert len(hashed) == 15
     assert all(one.authentic for one in hashed)
 
 
-def test_a_hash_that_is_not_the_sender_s_is_noticed() -> None:
-    given_ = keys("ikev1-psk", "moon").secrets
+def test_a_hash_that_is_not_the_sender_s_is_noticed(runs: Runs) -> None:
+    given_ = runs.keys("ikev1-psk", "moon").secrets
     forged = replace(given_.ike_v1[0], skeyid_a=bytes(20))
-    found = decrypt(captured("ikev1-psk").frames, replace(given_, ike_v1=(forged,))).ike
+    found = decrypt(runs.captured("ikev1-psk").frames, replace(given_, ike_v1=(forged,))).ike
     assert [ike_of(one).status for one in found[6:9]] == [Status.BAD_ICV] * 3
     assert ike_of(found[6]).detail == "its HASH does not verify"
     assert ike_of(found[6]).payloads
 
 
-def test_ka_alone_decrypts_all_of_ikev1_and_says_that_it_proves_nothing() -> None:
-    given_ = keys("ikev1-psk", "moon").secrets
-    cookie = ike_of(decrypted("ikev1-psk").ike[0]).header.initiator_spi
+def test_ka_alone_decrypts_all_of_ikev1_and_says_that_it_proves_nothing(runs: Runs) -> None:
+    given_ = runs.keys("ikev1-psk", "moon").secrets
+    cookie = ike_of(runs.decrypted("ikev1-psk").ike[0]).header.initiator_spi
     bare = replace(given_.ike_v1[0], cookie=cookie, initial_iv=b"", skeyid=b"", skeyid_a=b"")
-    found = decrypt(captured("ikev1-psk").frames, Secrets(ike_v1=(bare,))).ike
+    found = decrypt(runs.captured("ikev1-psk").frames, Secrets(ike_v1=(bare,))).ike
     assert [ike_of(one).payloads for one in found] == [
-        ike_of(one).payloads for one in decrypted("ikev1-psk").ike
+        ike_of(one).payloads for one in runs.decrypted("ikev1-psk").ike
     ]
     assert {ike_of(one).authentic for one in found} == {None}
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_without_a_key_each_packet_says_so(run: str) -> None:
-    found = decrypt(captured(run).frames)
-    assert len(found.entries) == len(captured(run).frames)
+def test_without_a_key_each_packet_says_so(runs: Runs, run: str) -> None:
+    found = decrypt(runs.captured(run).frames)
+    assert len(found.entries) == len(runs.captured(run).frames)
     sealed_ones = [ike_of(one) for one in found.ike if ike_of(one).status is not Status.CLEAR]
     assert {one.status for one in sealed_ones} == {Status.NO_KEY}
     assert all("there is no key for the I" in one.detail for one in sealed_ones)
     assert {ipsec_of(one).status for one in found.ipsec} == {Status.UNKNOWN_SPI}
 
 
-def test_an_sa_that_was_negotiated_but_has_no_key_is_told_from_a_stranger() -> None:
-    only_ike = replace(keys("ikev2-psk", "moon").secrets, ipsec=())
-    found = decrypt(captured("ikev2-psk").frames, only_ike)
+def test_an_sa_that_was_negotiated_but_has_no_key_is_told_from_a_stranger(runs: Runs) -> None:
+    only_ike = replace(runs.keys("ikev2-psk", "moon").secrets, ipsec=())
+    found = decrypt(runs.captured("ikev2-psk").frames, only_ike)
     assert {ipsec_of(one).status for one in found.ipsec} == {Status.NO_KEY}
     assert "which was negotiated" in ipsec_of(found.ipsec[0]).detail
 
 
-def test_messages_that_came_twice_or_not_at_all_do_not_break_the_chain_of_ivs() -> None:
-    whole = captured("ikev1-psk").frames
-    places = [index for index, one in enumerate(decrypted("ikev1-psk").entries)
+def test_messages_that_came_twice_or_not_at_all_do_not_break_the_chain_of_ivs(runs: Runs) -> None:
+    whole = runs.captured("ikev1-psk").frames
+    places = [index for index, one in enumerate(runs.decrypted("ikev1-psk").entries)
               if isinstance(one.content, Ike)]  # fmt: skip
     # Quick Mode: the first message again after the second, as a retransmission that crossed it.
     first, second, third = places[6:9]
     order = [*whole[: second + 1], whole[first], *whole[second + 1 :]]
     again = [one._replace(number=number) for number, one in enumerate(order, 1)]
-    secrets = keys("ikev1-psk", "moon").secrets
+    secrets = runs.keys("ikev1-psk", "moon").secrets
     found = decrypt(again, secrets)
     assert ike_of(found.entries[second + 1]).repeats == first + 1
     assert all(ike_of(one).readable for one in found.ike)
@@ -488,8 +490,10 @@ def survives(taken: list[CapturedFrame], secrets: Secrets) -> Decryption:
 
 @HOSTILE
 @given(st.sampled_from(RUNS), st.data())
-def test_a_run_with_changed_octets_is_never_an_error(run: str, data: st.DataObject) -> None:
-    taken = list(captured(run).frames[:60])
+def test_a_run_with_changed_octets_is_never_an_error(
+    runs: Runs, run: str, data: st.DataObject
+) -> None:
+    taken = list(runs.captured(run).frames[:60])
     for _ in range(data.draw(st.integers(1, 12))):
         place = data.draw(st.integers(0, len(taken) - 1))
         octets = bytearray(taken[place].data)
@@ -499,7 +503,7 @@ def test_a_run_with_changed_octets_is_never_an_error(run: str, data: st.DataObje
         octets[at] = data.draw(st.integers(0, 255))
         kept = octets[: data.draw(st.integers(0, len(octets)))] if at % 3 == 0 else octets
         taken[place] = taken[place]._replace(data=bytes(kept))
-    survives(taken, keys(run, "moon").secrets)
+    survives(taken, runs.keys(run, "moon").secrets)
 
 
 @HOSTILE
@@ -536,14 +540,14 @@ def test_any_plaintext_from_who_has_the_keys_is_never_an_error(
     survives(frames(packets), Secrets(ipsec=(esp,), ike_v2=(secret,)))
 
 
-def test_a_hundred_thousand_strangers_are_listed_quickly() -> None:
+def test_a_hundred_thousand_strangers_are_listed_quickly(runs: Runs) -> None:
     import time
 
     strangers = frames(
         [ip(udp(bytes(60), 500, 500), 17), ip(struct.pack(">II", 7, 1) + bytes(64), 50)] * 50_000
     )
     started = time.process_time()
-    found = decrypt(strangers, keys("ikev2-psk", "moon").secrets)
+    found = decrypt(strangers, runs.keys("ikev2-psk", "moon").secrets)
     assert time.process_time() - started < 10
     kinds = Counter(type(one.content) for one in found.entries)
     assert kinds == {Ike: 50_000, Ipsec: 50_000}

@@ -28,14 +28,14 @@ from harness.capture.secrets import Secrets
 from harness.ike import payloads_v2 as v2
 from harness.ike.payload import Payload
 from tests.capture.packets import clear, frames, header, ike, ike_secret, sealed
-from tests.capture.runs import captured, decrypted, keys
+from tests.capture.runs import Runs
 
 MOON, SUN = "moon.strongswan.org", "sun.strongswan.org"
 
 
 @pytest.mark.parametrize("run", ["ikev2-psk", "ikev2-certificates"])
-def test_a_run_of_ikev2_is_its_exchanges(run: str) -> None:
-    found = exchanges(decrypted(run).entries)
+def test_a_run_of_ikev2_is_its_exchanges(runs: Runs, run: str) -> None:
+    found = exchanges(runs.decrypted(run).entries)
     auth, first, last = found[1], found[2], found[6]
     assert isinstance(auth, IkeAuth)
     assert isinstance(first, Rekey)
@@ -59,8 +59,8 @@ def test_a_run_of_ikev2_is_its_exchanges(run: str) -> None:
 
 
 @pytest.mark.parametrize("run", ["ikev1-psk", "ikev1-certificates"])
-def test_a_run_of_ikev1_is_its_exchanges(run: str) -> None:
-    found = exchanges(decrypted(run).entries)
+def test_a_run_of_ikev1_is_its_exchanges(runs: Runs, run: str) -> None:
+    found = exchanges(runs.decrypted(run).entries)
     made = [one.made for one in found if isinstance(one, QuickMode)]
     assert found == [
         MainMode(),
@@ -150,16 +150,16 @@ def test_requests_of_both_ends_with_one_number_are_two_exchanges() -> None:
     assert found == [Liveness(), DeleteIke(error="INVALID_SYNTAX")]
 
 
-def test_what_cannot_be_read_is_listed() -> None:
-    found = exchanges(decrypt(captured("ikev2-psk").frames).entries)
+def test_what_cannot_be_read_is_listed(runs: Runs) -> None:
+    found = exchanges(decrypt(runs.captured("ikev2-psk").frames).entries)
     assert found[:3] == [IkeSaInit(), Unreadable("no key"), Unreadable("no key")]
     assert len(found) == 17
 
 
-def test_a_repeated_message_counts_once() -> None:
-    twice = [one for one in captured("ikev2-psk").frames for _ in range(2)]
+def test_a_repeated_message_counts_once(runs: Runs) -> None:
+    twice = [one for one in runs.captured("ikev2-psk").frames for _ in range(2)]
     again = [one._replace(number=number) for number, one in enumerate(twice, 1)]
-    decryption = decrypt(again, keys("ikev2-psk", "moon").secrets)
-    assert exchanges(decryption.entries) == exchanges(decrypted("ikev2-psk").entries)
+    decryption = decrypt(again, runs.keys("ikev2-psk", "moon").secrets)
+    assert exchanges(decryption.entries) == exchanges(runs.decrypted("ikev2-psk").entries)
     repeats = [e for e in decryption.entries if isinstance(e.content, Ike) and e.content.repeats]
     assert len(repeats) == 18

@@ -15,7 +15,7 @@ from harness.ike.payload import Payload
 from harness.ike.transforms import encryption, prf
 from harness.ike.wire import VERSION_1, Message, encode, encode_payloads
 from tests.capture.packets import frames, ike
-from tests.capture.runs import captured, decrypted, keys
+from tests.capture.runs import Runs
 
 COOKIE_I, COOKIE_R = b"initiate", b"responds"
 CIPHER, PRF = encryption("AES_CBC_256"), prf("HMAC_SHA1")
@@ -109,20 +109,20 @@ def test_a_body_of_no_whole_blocks_is_malformed() -> None:
     assert content(found[2]).detail == "its 17 octets are no whole blocks of 16"
 
 
-def test_a_message_in_pieces_is_put_together() -> None:
+def test_a_message_in_pieces_is_put_together(runs: Runs) -> None:
     """The fifth message of a real Main Mode, cut as Cisco's FRAGMENTATION does."""
-    places = [entry.number - 1 for entry in decrypted("ikev1-psk").ike]
-    original = content(decrypted("ikev1-psk").entries[places[4]])
+    places = [entry.number - 1 for entry in runs.decrypted("ikev1-psk").ike]
+    original = content(runs.decrypted("ikev1-psk").entries[places[4]])
     whole = original.header.data
     head = Message(VERSION_1, 2, original.header.initiator_spi, original.header.responder_spi)
     pieces = [
         ike(encode(replace(head, payloads=(v1.Fragment(7, number, last, data),))), port=4500)
         for number, last, data in ((1, 0, whole[:50]), (2, 1, whole[50:]))
     ]
-    taken = list(captured("ikev1-psk").frames)
+    taken = list(runs.captured("ikev1-psk").frames)
     second, first = (one._replace(number=1000 + n) for n, one in enumerate(frames(pieces)[::-1]))
     taken[places[4] : places[4] + 1] = [second, first]
-    found = decrypt(taken, keys("ikev1-psk", "moon").secrets)
+    found = decrypt(taken, runs.keys("ikev1-psk", "moon").secrets)
     held, opened = (content(found.entries[places[4] + at]) for at in (0, 1))
     assert (held.status, held.fragment, held.whole_in) == (Status.FRAGMENT, (2, 2), 1001)
     assert opened.payloads == original.payloads
