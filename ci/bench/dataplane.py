@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -229,7 +229,7 @@ async def end(name: str, encapsulated: bool) -> None:
         pair = SaPair(
             "net", sas[name], sas[other], path, (here,), (there,), 1, encapsulated=encapsulated
         )
-        await made.install(replace(pair), outbound=True)
+        await made.install(pair, outbound=True)
         os.write(1, b"ready\n")
         await asyncio.Event().wait()
 
