@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.capture.pcapng import read
-from harness.cli.run import COMMON, HERE, ROOTED, evidence_in, run_pytest
+from harness.cli.run import COMMON, HERE, evidence_in, rooted_in, run_pytest
 
 CAPTURE = "capture.pcapng"
 
@@ -25,6 +25,13 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="the folder of one run")
     parser.add_argument("--out", type=Path, help="folder for the evidence (default: DIR/replay)")
+    parser.add_argument(
+        "--folder",
+        dest="scenarios",
+        type=Path,
+        default=HERE,
+        help="where the scenarios are, if not the project's",
+    )
     parser.set_defaults(command=command)
 
 
@@ -33,7 +40,7 @@ def command(options: argparse.Namespace) -> int:
     path = options.folder / "replay.json"
     try:
         record = json.loads(path.read_text())
-        arguments = _arguments(record)
+        arguments = _arguments(record, options.scenarios.absolute())
     except OSError as error:
         return _usage(f"{path}: {error.strerror}; name the folder of one run, below --out")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -44,15 +51,15 @@ def command(options: argparse.Namespace) -> int:
     return status
 
 
-def _arguments(record: dict[str, Any]) -> list[str]:
-    arguments = [*COMMON, *ROOTED]
+def _arguments(record: dict[str, Any], folder: Path) -> list[str]:
+    arguments = [*COMMON, *rooted_in(folder)]
     arguments += [f"--{role}={peer}" for role, peer in record["peers"].items()]
     for name in ("kernel", "clock"):
         arguments.append(f"--{name}={record[name]}")
     arguments.append(f"--data-plane={record['data_plane']}")
     if record["kernel"] != "host":
         arguments.append(f"--seed={record['seed']}")
-    return [*arguments, str(HERE / record["nodeid"])]
+    return [*arguments, str(folder / record["nodeid"])]
 
 
 def _compare(before: Path, after: list[Path], kernel: str) -> None:

@@ -8,7 +8,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytest
 
 HERE = Path(__file__).parents[2]
 STATUS = {0: 0, 1: 1, 2: 130, 3: 3, 4: 2, 5: 2}
@@ -52,7 +55,7 @@ def add_to(commands: Any) -> None:
         help="show the decrypted messages of every run, as for one run on its own",
     )
     parser.add_argument(
-        "--jobs", type=int, metavar="N", help="how many at once (default: one for each processor)"
+        "--jobs", type=count, metavar="N", help="how many at once (default: one for each processor)"
     )
     parser.add_argument(
         "--folder", type=Path, default=HERE / "scenarios", help="where the scenarios are"
@@ -77,7 +80,25 @@ def run_pytest(arguments: Sequence[str]) -> int:
     """Run pytest with the project's plugin and return our exit status for it."""
     import pytest
 
-    return STATUS.get(int(pytest.main(list(arguments))), 3)
+    interrupts = Interrupts()
+    status = int(pytest.main(list(arguments), plugins=[interrupts]))
+    if status == pytest.ExitCode.INTERRUPTED and not interrupts.seen:
+        # What cannot be collected ends a session in the same way as Ctrl-C.
+        return STATUS[pytest.ExitCode.USAGE_ERROR]
+    if status == pytest.ExitCode.NO_TESTS_COLLECTED:
+        print("ikelab: no scenario was run: none was found that was asked for", file=sys.stderr)
+    return STATUS.get(status, 3)
+
+
+class Interrupts:
+    """A pytest plugin that notes whether the session was interrupted from the keyboard."""
+
+    def __init__(self) -> None:
+        self.seen = False
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Take note of it; pytest uses the same word for what it ends itself."""
+        self.seen = type(excinfo.value) is KeyboardInterrupt
 
 
 def evidence_in(out: Path) -> list[str]:
@@ -88,10 +109,8 @@ def evidence_in(out: Path) -> list[str]:
 def pytest_arguments(options: argparse.Namespace) -> list[str]:
     """The command line of pytest for the options of this one."""
     out = options.out.absolute()
-    own = options.folder.absolute().is_relative_to(HERE)
-    arguments = [*COMMON, *evidence_in(out)]
-    if own:
-        arguments += ROOTED
+    folder = options.folder.absolute()
+    arguments = [*COMMON, *evidence_in(out), *rooted_in(folder)]
     for name in ("moon", "sun", "kernel", "clock", "data_plane", "seed"):
         value = getattr(options, name)
         if value is not None:
@@ -102,4 +121,21 @@ def pytest_arguments(options: argparse.Namespace) -> list[str]:
     jobs = options.jobs or (1 if len(options.scenarios) == 1 else os.cpu_count() or 1)
     if jobs > 1:
         arguments += ["-n", str(jobs)]
-    return [*arguments, *options.for_pytest, str(options.folder.absolute())]
+    return [*arguments, *options.for_pytest, str(folder)]
+
+
+def rooted_in(folder: Path) -> Sequence[str]:
+    """The arguments that make the folder of the scenarios, if not the project, the rootdir.
+
+    What lies below it, and nothing else, is in the lab kernel too.
+    """
+    if folder.is_relative_to(HERE):
+        return ROOTED
+    return ("--rootdir", str(folder if folder.is_dir() else folder.parent))
+
+
+def count(text: str) -> int:
+    """A number of processes from the command line; raises ArgumentTypeError."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes from 1 on")
+    return int(text)

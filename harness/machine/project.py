@@ -34,11 +34,13 @@ _SKIPPED = {"__pycache__", "node_modules"}
 class ProjectTree:
     """What of a pytest rootdir goes into the guest: ``paths``, relative to ``rootdir``.
 
-    Files that configure pytest go along, and so does the harness itself.
+    Files that configure pytest go along, and so does the harness itself. What is below `without`,
+    the evidence of runs, stays behind.
     """
 
     rootdir: Path
     paths: tuple[str, ...] = OWN_PATHS
+    without: Path | None = None
 
 
 def obtain_project(
@@ -92,15 +94,15 @@ def _files(tree: ProjectTree) -> Iterator[tuple[str, Path]]:
             if name in optional:
                 continue
             raise MachineError(f"{path}: there is no such file or folder to run scenarios of.")
-        for file in _walk(path) if path.is_dir() else [path]:
+        for file in _walk(path, tree.without) if path.is_dir() else [path]:
             yield f"project/{file.relative_to(rootdir)}", file
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, without: Path | None = None) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
         if path.is_dir():
-            if path.name not in _SKIPPED and not path.name.startswith("."):
-                yield from _walk(path)
+            if path.name not in _SKIPPED and not path.name.startswith(".") and path != without:
+                yield from _walk(path, without)
         elif path.is_file() and path.suffix != ".pyc":
             yield path
 

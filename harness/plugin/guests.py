@@ -8,7 +8,7 @@ import pytest
 from harness.machine.cache import locate
 from harness.machine.labkernel import LabKernel, Settings, open_lab_kernel
 from harness.machine.project import OWN_PATHS, ProjectTree
-from harness.plugin.options import HERE
+from harness.plugin.options import HERE, options_of
 from harness.plugin.progress import shown
 from harness.plugin.selection import Plan
 
@@ -29,7 +29,7 @@ def _settings(config: pytest.Config, where: Plan) -> Settings:
     own = config.rootpath == HERE
     paths = tuple(dict.fromkeys((*(OWN_PATHS if own else ()), *_paths(config))))
     return Settings(
-        tree=ProjectTree(config.rootpath, paths),
+        tree=ProjectTree(config.rootpath, paths, without=options_of(config).out),
         kernel=where.kernel,
         clock="real" if where.clock == "real" else "virtual",
         plugins=(PLUGIN,),
@@ -38,10 +38,14 @@ def _settings(config: pytest.Config, where: Plan) -> Settings:
 
 
 def _paths(config: pytest.Config) -> tuple[str, ...]:
-    """The first folders below the rootdir of what the command line names; `.` for the rootdir."""
+    """The first folders below the rootdir of what the command line names; `.` for the rootdir.
+
+    A file in the rootdir stands for all of it: it may import what is beside it.
+    """
     paths = {
         (config.invocation_params.dir / argument.partition("::")[0]).resolve()
         for argument in config.args
     }
     relative = (path.relative_to(config.rootpath).parts for path in paths)
-    return tuple(sorted({parts[0] if parts else "." for parts in relative}))
+    firsts = {parts[0] if parts else "." for parts in relative}
+    return tuple(sorted({name if (config.rootpath / name).is_dir() else "." for name in firsts}))

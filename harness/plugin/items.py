@@ -36,5 +36,9 @@ def pytest_runtest_makereport(
         report.outcome = "skipped"
         report.longrepr = (path, line or 0, f"Skipped: unsupported: {error}")
     if concerns_lab(item):
-        report.user_properties.append((PROPERTY, note_on(item, report, error)))
+        note = note_on(item, report, error)
+        if note["outcome"] == "lost":
+            # Where in the harness it was found out tells the user nothing.
+            report.longrepr = note["reason"]
+        report.user_properties.append((PROPERTY, note))
     return report

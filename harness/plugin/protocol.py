@@ -14,8 +14,9 @@ from harness.plugin.guests import lab_kernel
 from harness.plugin.options import options_of
 from harness.plugin.runs import peers_of, plan_of, run_folder, tell, write_replay
 from harness.plugin.selection import Plan, concerns_lab
-from harness.plugin.verdicts import PROPERTY, note_on
+from harness.plugin.verdicts import PROPERTY, cannot_keep, note_on
 
+UNWRITTEN = pytest.StashKey[MachineError | None]()
 DEADLINE = 600.0
 """Seconds of wall time for one guest; a guest that takes longer is lost."""
 
@@ -26,13 +27,12 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     if not concerns_lab(item) or options_of(item.config).inside is not None:
         return None
     where = plan_of(item)
-    if where.kernel == "host" and not where.missing:
-        if "lab" in getattr(item, "fixturenames", ()):
-            write_replay(item)
+    item.stash[UNWRITTEN] = _leave_replay(item) if not where.missing else None
+    if where.kernel == "host" and not (where.missing or item.stash[UNWRITTEN]):
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     began = time.time()
-    reports = [_refused(item, where)] if where.kernel == "host" else _in_guest(item, where)
+    reports = _reported(item, where)
     for report in reports:
         report.start, report.stop = began, began + report.duration
         item.ihook.pytest_runtest_logreport(report=report)
@@ -42,17 +42,45 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     return True
 
 
+def _reported(item: pytest.Item, where: Plan) -> Iterable[pytest.TestReport]:
+    unwritten = item.stash[UNWRITTEN]
+    if unwritten is not None:
+        return [_lost(item, unwritten, 0.0)]
+    return [_refused(item, where)] if where.kernel == "host" else _in_guest(item, where)
+
+
 def _in_guest(item: pytest.Item, where: Plan) -> Iterable[pytest.TestReport]:
     began = time.monotonic()
     try:
         result = lab_kernel(item.config, where).run(_job(item, where), DEADLINE)
+        if "lab" in getattr(item, "fixturenames", ()):
+            result.unpack(run_folder(item))
+            tell(item)
     except MachineError as error:
         return [_lost(item, error, time.monotonic() - began)]
-    if "lab" in getattr(item, "fixturenames", ()):
-        write_replay(item)
-        result.unpack(run_folder(item))
-        tell(item)
+    except OSError as error:
+        unwritten = MachineError(cannot_keep(item, error))
+        return [_lost(item, unwritten, time.monotonic() - began)]
+    uncollected = [data for data in result.reports if data["$report_type"] != "TestReport"]
+    if uncollected:
+        why = Lost(
+            f"{item.nodeid}: it cannot be collected in the lab kernel, where only the folder of the"
+            " scenarios and the packages of the harness are.",
+            str(uncollected[0]["longrepr"]),
+        )
+        return [_lost(item, why, result.wall_s)]
     return _reports(item, result)
+
+
+def _leave_replay(item: pytest.Item) -> MachineError | None:
+    """Write what it takes to run an item again, and return why that cannot be kept."""
+    if "lab" not in getattr(item, "fixturenames", ()):
+        return None
+    try:
+        write_replay(item)
+    except OSError as error:
+        return MachineError(cannot_keep(item, error))
+    return None
 
 
 def _job(item: pytest.Item, where: Plan) -> Job:
@@ -98,9 +126,11 @@ def _uncollected(item: pytest.Item, found: pytest.CollectReport) -> pytest.TestR
 
 
 def _lost(item: pytest.Item, error: MachineError, wall_s: float) -> pytest.TestReport:
-    tail = error.console_tail if isinstance(error, Lost) else ""
+    tail = error.console_tail.strip() if isinstance(error, Lost) else ""
     report = _report(item, "failed", f"{error}\n{tail}".strip(), wall_s)
-    note = note_on(item, report, error) | {"outcome": "lost", "reason": str(error)}
+    # All of it is with the report; in a line there is room for the end of the end.
+    last = f" Its last words: {tail.splitlines()[-1].strip()}" if tail else ""
+    note = note_on(item, report, error) | {"outcome": "lost", "reason": f"{error}{last}"}
     report.user_properties.append((PROPERTY, note))
     return report
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,26 @@ class Results:
     def __init__(self, out: Path, ladders: bool = False) -> None:
         self.out = out
         self.ladders = ladders
-        self.runs: list[Run] = []
+        self._runs: dict[str, Run] = {}
+        self.problem = ""
         self._reports: dict[str, list[pytest.TestReport]] = {}
+        self._order: dict[str, int] = {}
+        self._session: pytest.Session | None = None
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Keep the session, to be able to stop it."""
+        self._session = session
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs that have ended, in the order of their collection."""
+        ended = sorted(self._runs, key=lambda nodeid: self._order.get(nodeid, 0))
+        return [self._runs[nodeid] for nodeid in ended]
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """Note in which order the items would run in one process: the runs are listed in that."""
+        self._order = {nodeid: position for position, nodeid in enumerate(ids)}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the reports of an item until it is done."""
@@ -34,20 +53,35 @@ class Results:
         run = _run(self._reports.pop(nodeid, []))
         if run is None:
             return
-        self.runs.append(run)
+        self._runs[nodeid] = run
         try:
             write_results(self.out, self.runs)
         except OSError as error:
-            raise pytest.UsageError(
-                f"{self.out}: the results cannot be written: {error.strerror}; "
-                "make room, or choose another folder with --out"
-            ) from error
+            self._stop(error)
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+    def _stop(self, error: OSError) -> None:
+        """End the session: without its results it is lost."""
+        self.problem = (
+            f"{self.out}: the results cannot be written: {error.strerror}; "
+            "make room, or choose another folder with --out"
+        )
+        if self._session is not None:
+            self._session.shouldstop = self.problem
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(
+        self, session: pytest.Session, exitstatus: int
+    ) -> Generator[None, None, None]:
         """Exit with what the verdicts come to, when it was runs that made the session."""
+        try:
+            yield
+        except OSError as error:
+            # Others write too: the file for JUnit.
+            self._stop(error)
         ended = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-        if self.runs and exitstatus in ended:
+        if self.problem:
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+        elif self.runs and exitstatus in ended:
             status = exit_status(self.runs, session.config.option.ikelab_strict)
             if status == 3 or exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = status
@@ -66,6 +100,8 @@ class Results:
             width=max(reporter._tw.fullwidth, 100),
         )
         reporter.write_line(f"evidence: {self.out}, results: {self.out / 'results.json'}")
+        if self.problem:
+            reporter.write_line(self.problem)
         if self.ladders or len(self.runs) == 1:
             for run in self.runs:
                 self._show_ladder(reporter, run)

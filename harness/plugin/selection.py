@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from harness.kernel.capabilities import Capabilities, probe
+from harness.kernel.probes import TRIES
 from harness.machine.labkernel import DEFAULT_KERNEL
 from harness.peers.contract import DataPlane
 from harness.plugin.options import Options, may_run_on_host, options_of
@@ -40,11 +41,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the scenarios that were asked for; stop when a name is unknown, or used twice."""
     homes = _homes(items)
+    _check_needs(items)
     wanted: list[str] = config.option.ikelab_scenarios
     for name in wanted:
         if name not in homes:
             near = difflib.get_close_matches(name, homes, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(sorted(homes))}"
+            hint = (
+                f"did you mean {near[0]!r}?"
+                if near
+                else f"there is {', '.join(sorted(homes)) or 'none'}"
+            )
             raise pytest.UsageError(f"there is no scenario {name!r}; {hint}")
     if wanted:
         kept = [item for item in items if (facts := scenario_of(item)) and facts.name in wanted]
@@ -65,6 +71,17 @@ def _homes(items: list[pytest.Item]) -> dict[str, str]:
                 "rename one of them"
             )
     return homes
+
+
+def _check_needs(items: list[pytest.Item]) -> None:
+    for item in items:
+        unknown = [name for name in needs_of(item) if name not in TRIES]
+        if unknown:
+            near = difflib.get_close_matches(unknown[0], TRIES, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(TRIES)}"
+            raise pytest.UsageError(
+                f"{item.nodeid}: there is no capability {unknown[0]!r} to need; {hint}"
+            )
 
 
 def scenario_of(item: pytest.Item) -> Scenario | None:

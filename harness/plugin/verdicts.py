@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any, Literal
 
 import pytest
 
+from harness.capture.recording import RecordingFailed
+from harness.network.wires import FramesLost
 from harness.peers.contract import Unsupported
 from harness.plugin.fixtures import LAB
-from harness.plugin.runs import peers_of, plan_of, run_name
+from harness.plugin.runs import peers_of, plan_of, run_folder, run_name
 from harness.plugin.selection import scenario_of
 
 PROPERTY = "ikelab"
@@ -33,7 +36,7 @@ def note_on(
         "seed": where.seed,
         "data_plane": lab.data_plane if lab else None,
         "outcome": verdict_of(report, error),
-        "reason": reason_of(report, error),
+        "reason": reason_of(item, report, error),
         "excused": dict(lab.excused) if lab else {},
         "folder": run_name(item),
     }
@@ -45,15 +48,33 @@ def verdict_of(report: pytest.TestReport, error: BaseException | None) -> Verdic
         return "pass"
     if isinstance(error, Unsupported):
         return "unsupported"
+    if isinstance(error, RecordingFailed | FramesLost) or _has_no_room(error):
+        # Whatever else the scenario found, what it rests on is not complete.
+        return "lost"
     return "not-run" if report.skipped else "fail"
 
 
-def reason_of(report: pytest.TestReport, error: BaseException | None) -> str:
+def reason_of(item: pytest.Item, report: pytest.TestReport, error: BaseException | None) -> str:
     """Why it is not a pass, in one line."""
     if report.passed or error is None:
         return ""
+    if isinstance(error, OSError) and _has_no_room(error):
+        return cannot_keep(item, error)
     text = str(error).strip() or type(error).__name__
     first = text.splitlines()[0]
-    if isinstance(error, AssertionError | Unsupported):
+    if isinstance(error, AssertionError | Unsupported | RecordingFailed | FramesLost):
         return first
     return f"{type(error).__name__}: {first}"
+
+
+def cannot_keep(item: pytest.Item, error: OSError) -> str:
+    """One sentence on evidence of a run that could not be written."""
+    where = error.filename or run_folder(item)
+    return (
+        f"{where}: the evidence cannot be written: {error.strerror}; "
+        "make room, or choose another folder with --out"
+    )
+
+
+def _has_no_room(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
