@@ -70,6 +70,10 @@ class Gateway:
         """Kill the daemon: no delete, no clean-up."""
         self._background.run(self._station.running.crash())
 
+    def start_again(self) -> None:
+        """Start the daemon once more, with the configuration that it had, after it has ended."""
+        self._background.run(self._station.start_again())
+
     def run(self, *argv: str, check: bool = True) -> Completed:
         """Run a program in the node and return what it printed; raises CommandFailed."""
         return self._background.run(self._station.node.run(argv, check=check))

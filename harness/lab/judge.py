@@ -79,7 +79,7 @@ class Judge:
             if self.stations[name].peer.negotiates:
                 findings += oracles.agreement(name, children[name], sad)
         if len(sads) == 2:
-            findings += oracles.mirror(sads)
+            findings += oracles.mirror(sads, translated=bool(self.network.routers))
         return findings
 
     def _loss(self) -> Iterator[Finding]:

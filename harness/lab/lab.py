@@ -69,7 +69,7 @@ class Lab:
         topology: Topology,
         *,
         connection: Connection | None = None,
-        dialect: str | None = None,
+        dialect: str | Mapping[str, str] | None = None,
         native: Mapping[str, Sequence[NativeFile]] | None = None,
         options: Mapping[str, Mapping[str, str | int]] | None = None,
         without: Mapping[OracleName, str] | None = None,
@@ -78,9 +78,10 @@ class Lab:
         """Build the topology with a peer on each named node, and return it when all can negotiate.
 
         Both ends get their side of `connection`, in `dialect` where a peer has it, else in the one
-        that it prefers; `native` has files in it for a node instead, `options` a daemon's own
-        settings by node. Every oracle watches, but for those in `without`, each with the reason
-        that the report shows. Raises NetworkError, `PeerError` and what comes under them.
+        that it prefers; a mapping has a dialect for each node that needs one. `native` has files in
+        it for a node instead, `options` a daemon's own settings by node. Every oracle watches, but
+        for those in `without`, each with the reason that the report shows. Raises NetworkError,
+        `PeerError` and what comes under them.
         """
         self.excused.update(without or {})
         self.peers.update((node, peer.name) for node, peer in peers.items())
@@ -112,14 +113,16 @@ class Lab:
         self,
         topology: Topology,
         connection: Connection | None,
-        dialect: str | None,
+        dialect: str | Mapping[str, str] | None,
         native: Mapping[str, Sequence[NativeFile]],
         options: Mapping[str, Mapping[str, str | int]],
         peers: Mapping[str, Peer],
     ) -> Net:
         recording = self._stack.enter_context(Recording(self.folder / "capture.pcapng"))
         roots = {node: self._roots(peer.image) for node, peer in peers.items() if peer.image}
-        if dialect is not None and not any(dialect in peer.dialects for peer in peers.values()):
+        if isinstance(dialect, str) and not any(
+            dialect in peer.dialects for peer in peers.values()
+        ):
             names = ", ".join(sorted({peer.name for peer in peers.values()}))
             raise Unsupported(f"the dialect {dialect!r} is not one of {names}")
         network = await self._stack.enter_async_context(
@@ -133,7 +136,7 @@ class Lab:
         for name, station in stations.items():
             configuration = Configuration(
                 side=connection.sides.get(name) if connection else None,
-                dialect=_dialect(station.peer, dialect),
+                dialect=_dialect(name, station.peer, dialect),
                 files=tuple(native.get(name, ())),
                 options=options.get(name, {}),
                 data_plane=self.data_plane,
@@ -146,7 +149,10 @@ class Lab:
         return Net(network, stations, judge, self._background, secrets)
 
 
-def _dialect(peer: Peer, wanted: str | None) -> str:
+def _dialect(node: str, peer: Peer, wanted: str | Mapping[str, str] | None) -> str:
+    """A peer refuses a dialect by itself that is meant for its node alone."""
+    if isinstance(wanted, Mapping):
+        return wanted.get(node, peer.dialects[0])
     return wanted if wanted in peer.dialects else peer.dialects[0]
 
 

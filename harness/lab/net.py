@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from harness.lab.background import Background
 from harness.lab.gateway import Gateway
 from harness.lab.judge import Judge
+from harness.lab.router import Router
 from harness.lab.secrets import RunSecrets
 from harness.lab.station import Station
 from harness.lab.wire import WireView
+from harness.network.namespaces import Completed
 from harness.network.network import Network
 from harness.network.ping import Pings, ping
 from harness.network.traffic import PORT, Flow, Place, flow
@@ -68,6 +70,14 @@ class Net:
     def wire(self, name: str) -> WireView:
         """A carried wire by its name; raises NetworkError when there is none."""
         return WireView(self.network.wire(name), self._background, self.secrets)
+
+    def router(self, name: str) -> Router:
+        """A NAT router by its node's name; raises NetworkError when there is none."""
+        return Router(self.network.router(name), self._background)
+
+    def run(self, node: str, *argv: str, check: bool = True) -> Completed:
+        """Run a program in any node and return what it printed; raises CommandFailed."""
+        return self._background.run(self.network.node(node).run(argv, check=check))
 
     @contextlib.contextmanager
     def traffic(

@@ -43,6 +43,7 @@ class Station:
         self.data_plane = data_plane
         self.journal = Journal(node.name)
         self._daemon: Daemon | None = None
+        self._started: tuple[Configuration, Path] | None = None
         # Where in the journal a CHILD_SA came up: what becomes of it stands behind that.
         self._came_up: dict[int, int] = {}
         with node.entered():
@@ -51,6 +52,14 @@ class Station:
     async def start(self, configuration: Configuration, logs: Path) -> None:
         """Watch the kernel, then start the daemon; nothing of either is missed."""
         await self._xfrm.subscribe(self.journal.record)
+        self._started = (configuration, logs)
+        await self.start_again()
+
+    async def start_again(self) -> None:
+        """Start the daemon once more as it was started first; what was before has ended."""
+        if self._started is None:
+            raise PeerError(f"{self.node.name} has no daemon yet: bring the lab up first")
+        configuration, logs = self._started
         self._daemon = await self.peer.start(self.node, configuration, self.journal.record, logs)
 
     @property

@@ -30,6 +30,10 @@ _RULES = """
 table ip napt
 delete table ip napt
 table ip napt {{
+  chain forward {{
+    type nat hook prerouting priority dstnat; policy accept;
+    {forwards}
+  }}
   chain translate {{
     type nat hook postrouting priority srcnat; policy accept;
     oifname "{outside}" ip protocol {{ tcp, udp }} masquerade to :{first}-{last}
@@ -37,6 +41,7 @@ table ip napt {{
   }}
   chain restrict {{
     type filter hook forward priority filter; policy accept;
+    ct status dnat accept
     iifname "{outside}" ct state {{ new, invalid }} drop
   }}
 }}
@@ -62,12 +67,24 @@ class Napt:
     def __init__(self, node: Node, outside: str) -> None:
         self._node = node
         self._outside = outside
+        self._ports = PORTS
+        self._forwards: dict[int, str] = {}
 
     async def translate(self, ports: tuple[int, int] = PORTS) -> None:
         """Translate from now on what is sent outside; new mappings get one of `ports`."""
+        self._ports = ports
         first, last = ports
-        rules = _RULES.format(outside=self._outside, first=first, last=last)
+        forwards = "; ".join(
+            f'iifname "{self._outside}" udp dport {port} dnat to {inside}'
+            for port, inside in self._forwards.items()
+        )
+        rules = _RULES.format(outside=self._outside, first=first, last=last, forwards=forwards)
         await self._node.run(["nft", "-f", "-"], stdin=rules.encode())
+
+    async def forward(self, inside: str, *ports: int) -> None:
+        """Let what comes to UDP ports of the outside through to an address inside from now on."""
+        self._forwards.update(dict.fromkeys(ports, inside))
+        await self.translate(self._ports)
 
     async def remap(self, ports: tuple[int, int]) -> None:
         """Forget every mapping and give `ports` to the next ones, as a restarted router does."""

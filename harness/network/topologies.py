@@ -73,36 +73,101 @@ HOST_TO_HOST = Topology(
     ),
 )
 
+# A SEIL router's interfaces, and the one gateway that it knows.
+SEIL_LAN = Wire(
+    "seil-lan",
+    (interface("left", "eth0", "192.168.1.10/24"), interface("seil", "ge1", "192.168.1.1/24")),
+)
+SUN_LAN = Wire(
+    "sun-lan",
+    (interface("sun", "eth1", "192.168.2.1/24"), interface("right", "eth0", "192.168.2.10/24")),
+)
+LEFT = NodeSpec("left", Role.HOST, (route("default", "192.168.1.1"),))
+RIGHT = NodeSpec("right", Role.HOST, (route("default", "192.168.2.1"),))
+
 SEIL = Topology(
     "seil",
     (
-        NodeSpec("left", Role.HOST, (route("default", "192.168.1.1"),)),
+        LEFT,
         NodeSpec("seil", Role.GATEWAY, (route("192.168.2.0/24", "10.0.0.2"),)),
-        NodeSpec("remote", Role.GATEWAY, (route("192.168.1.0/24", "10.0.0.1"),)),
-        NodeSpec("right", Role.HOST, (route("default", "192.168.2.1"),)),
+        NodeSpec("sun", Role.GATEWAY, (route("192.168.1.0/24", "10.0.0.1"),)),
+        RIGHT,
+    ),
+    (
+        Wire(
+            "wan",
+            (interface("seil", "ge0", "10.0.0.1/24"), interface("sun", "eth0", "10.0.0.2/24")),
+        ),
+        SEIL_LAN,
+        SUN_LAN,
+    ),
+)
+
+# sun is behind a real NAPT; the router's outside is where the SEIL believes it to be.
+SEIL_NAT = Topology(
+    "seil-nat",
+    (
+        LEFT,
+        NodeSpec("seil", Role.GATEWAY, (route("192.168.2.0/24", "10.0.0.2"),)),
+        NodeSpec("nat", Role.NAT, outside="outside"),
+        NodeSpec("sun", Role.GATEWAY, (route("default", "172.16.0.1"),)),
+        RIGHT,
     ),
     (
         Wire(
             "wan",
             (
-                interface("seil", "pppoe0", "10.0.0.1/24"),
-                interface("remote", "eth0", "10.0.0.2/24"),
+                interface("seil", "ge0", "10.0.0.1/24"),
+                interface("nat", "outside", "10.0.0.2/24"),
             ),
         ),
         Wire(
-            "seil-lan",
+            "inside",
             (
-                interface("left", "eth0", "192.168.1.10/24"),
-                interface("seil", "lan0", "192.168.1.1/24"),
+                interface("nat", "inside", "172.16.0.1/24"),
+                interface("sun", "eth0", "172.16.0.10/24"),
+            ),
+        ),
+        SEIL_LAN,
+        SUN_LAN,
+    ),
+)
+
+# Both gateways are behind a NAPT; one of them must forward IKE's ports, or nobody could begin.
+SEIL_NAT_NAT = Topology(
+    "seil-nat-nat",
+    (
+        LEFT,
+        NodeSpec("seil", Role.GATEWAY, (route("default", "172.17.0.1"),)),
+        NodeSpec("seil-nat", Role.NAT, outside="outside"),
+        NodeSpec("nat", Role.NAT, outside="outside"),
+        NodeSpec("sun", Role.GATEWAY, (route("default", "172.16.0.1"),)),
+        RIGHT,
+    ),
+    (
+        Wire(
+            "seil-inside",
+            (
+                interface("seil", "ge0", "172.17.0.10/24"),
+                interface("seil-nat", "inside", "172.17.0.1/24"),
             ),
         ),
         Wire(
-            "remote-lan",
+            "wan",
             (
-                interface("remote", "eth1", "192.168.2.1/24"),
-                interface("right", "eth0", "192.168.2.10/24"),
+                interface("seil-nat", "outside", "10.0.0.1/24"),
+                interface("nat", "outside", "10.0.0.2/24"),
             ),
         ),
+        Wire(
+            "inside",
+            (
+                interface("nat", "inside", "172.16.0.1/24"),
+                interface("sun", "eth0", "172.16.0.10/24"),
+            ),
+        ),
+        SEIL_LAN,
+        SUN_LAN,
     ),
 )
 
@@ -143,7 +208,7 @@ NAT_IN_PATH = Topology(
     ),
 )
 
-READY = (MOON_SUN, MOON_SUN_IPV6, HOST_TO_HOST, SEIL, NAT_IN_PATH)
+READY = (MOON_SUN, MOON_SUN_IPV6, HOST_TO_HOST, SEIL, SEIL_NAT, SEIL_NAT_NAT, NAT_IN_PATH)
 
 
 def with_wire(topology: Topology, name: str, **changes: bool | int) -> Topology:

@@ -4,7 +4,7 @@
 ``harness.plugin`` is the name under which pytest loads it; the hooks are in the modules below.
 """
 
-from harness.plugin.fixtures import background, lab, moon, roots, spawner, sun
+from harness.plugin.fixtures import background, lab, moon, roots, seil, spawner, sun
 from harness.plugin.items import pytest_pyfunc_call, pytest_runtest_makereport
 from harness.plugin.options import pytest_addoption, pytest_configure
 from harness.plugin.protocol import pytest_runtest_protocol
@@ -25,6 +25,7 @@ __all__ = [
     "pytest_runtest_makereport",
     "pytest_runtest_protocol",
     "roots",
+    "seil",
     "spawner",
     "sun",
 ]

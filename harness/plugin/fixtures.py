@@ -19,7 +19,7 @@ from harness.peers.registry import find_peer
 from harness.plugin.options import IMAGES, PEERS, options_of
 from harness.plugin.progress import shown
 from harness.plugin.runs import run_folder, tell
-from harness.plugin.selection import data_plane
+from harness.plugin.selection import SEIL, data_plane
 from harness.plugin.warming import IMAGES_IN_GUEST, WARMED
 
 LAB = pytest.StashKey[Lab]()
@@ -77,6 +77,12 @@ def lab(
 def moon(request: pytest.FixtureRequest) -> Peer:
     """The peer in the role of moon."""
     return find_peer(request.param, request.config.stash[PEERS])
+
+
+@pytest.fixture
+def seil(request: pytest.FixtureRequest) -> Peer:
+    """The peer that is configured as a SEIL router: always ikelabd, whoever sun is."""
+    return find_peer(SEIL, request.config.stash[PEERS])
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from harness.scenario import MARKER, Scenario
 
 CAPABILITIES = pytest.StashKey[Capabilities]()
 DEFAULT_SEED = 1
+SEIL = "ikelabd"
+"""The peer behind the fixture `seil`, which no option changes."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,14 @@ class Plan:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a scenario that takes moon and sun once for each pair of peers."""
+    """Run a scenario with moon and sun once for each pair, one with sun alone for each sun."""
+    pairs = options_of(metafunc.config).pairs
     if {"moon", "sun"} <= set(metafunc.fixturenames):
-        pairs = options_of(metafunc.config).pairs
         names = [f"{moon}-{sun}" for moon, sun in pairs]
         metafunc.parametrize(("moon", "sun"), pairs, indirect=True, ids=names)
+    elif "sun" in metafunc.fixturenames:
+        suns = list(dict.fromkeys(sun for _, sun in pairs))
+        metafunc.parametrize("sun", suns, indirect=True, ids=suns)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

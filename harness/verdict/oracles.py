@@ -32,12 +32,15 @@ class Finding:
         return f"{self.oracle}: {self.sentence}"
 
 
-def mirror(sads: Mapping[str, Sad]) -> list[Finding]:
-    """Both kernels hold the same SAs, each of one end being one of the other (RFC 4301 4.4.2)."""
+def mirror(sads: Mapping[str, Sad], *, translated: bool = False) -> list[Finding]:
+    """Both kernels hold the same SAs, each of one end being one of the other (RFC 4301 4.4.2).
+
+    With `translated` each end knows the other by an address that a NAT gave it.
+    """
     (here, ours), (there, theirs) = sads.items()
     return [
         Finding("mirror", f"the SADs of {here} and {there} differ: {difference}")
-        for difference in ours.mirrors(theirs)
+        for difference in ours.mirrors(theirs, translated=translated)
     ]
 
 

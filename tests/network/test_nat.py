@@ -88,6 +88,20 @@ def test_what_is_inside_cannot_be_reached_from_outside(lab: Lab) -> None:
     lab.run(body)
 
 
+def test_a_forwarded_port_is_reached_from_outside_and_answers_as_itself(lab: Lab) -> None:
+    async def body(spawner: Spawner) -> None:
+        async with Network.up(NAT_IN_PATH, spawner) as network:
+            ends = Ends(network)
+            await network.router("nat").forward(INSIDE[0], INSIDE[1])
+            ends.sun.sendto(b"first", ("192.168.0.1", 500))
+            loop = asyncio.get_running_loop()
+            received = await asyncio.wait_for(loop.sock_recvfrom(ends.moon, 100), 5)
+            assert received == (b"first", REMOTE)
+            assert await ends.send() == ("192.168.0.1", 500)
+
+    lab.run(body)
+
+
 def test_a_forgotten_mapping_is_made_anew_and_a_remapped_one_has_another_port(lab: Lab) -> None:
     async def body(spawner: Spawner) -> None:
         async with Network.up(NAT_IN_PATH, spawner) as network:
