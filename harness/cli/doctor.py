@@ -18,7 +18,7 @@ from harness.machine.cache import Cache, locate
 from harness.machine.images import is_built, obtain_kernel
 from harness.machine.kvm import real_clock_accelerator
 from harness.machine.labkernel import DEFAULT_KERNEL
-from harness.machine.spec import load_specs
+from harness.machine.spec import ImageSpec, load_specs
 from harness.plugin.options import IMAGES
 
 SETUP = "./ci/setup"
@@ -75,19 +75,23 @@ def examine(cache: Cache) -> Iterator[Check]:
     """Look at everything that running scenarios needs, cheapest first."""
     version = ".".join(map(str, sys.version_info[:3]))
     yield Check("Python", sys.version_info >= (3, 11), version, "install Python 3.11 or later")
-    yield from _programs()
+    yield from _programs(cache)
     yield from _user()
     yield from _host_kernel()
     yield _disk(cache)
     yield from _images(cache)
 
 
-def _programs() -> Iterator[Check]:
+def _programs(cache: Cache) -> Iterator[Check]:
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    specs = [spec for spec in load_specs(IMAGES).values() if _is_wanted(spec)]
+    # No scenario needs these two: one of them only until there is something to run it on.
+    spared = {"tshark"} | ({"mmdebstrap"} if all(is_built(cache, s) for s in specs) else set())
     for program, package, purpose in PROGRAMS:
         where = shutil.which(program, path=path)
         found = where or f"not installed, needed for {purpose}"
-        yield Check(program, where is not None, found, f"apt-get install {package}")
+        remedy = f"apt-get install {package}"
+        yield Check(program, where is not None, found, remedy, needed=program not in spared)
 
 
 def _user() -> Iterator[Check]:
@@ -96,7 +100,7 @@ def _user() -> Iterator[Check]:
     yield Check("root", root, found, needed=False)
     if root:
         return
-    name = pwd.getpwuid(os.geteuid()).pw_name
+    name = _user_name()
     granted = any(
         line.split(":")[0] in (name, str(os.geteuid()))
         for line in _lines(Path("/etc/subuid"))
@@ -138,7 +142,7 @@ def _disk(cache: Cache) -> Check:
 def _images(cache: Cache) -> Iterator[Check]:
     specs = load_specs(IMAGES)
     for spec in specs.values():
-        wanted = spec.kind != "kernel" or spec.name == DEFAULT_KERNEL
+        wanted = _is_wanted(spec)
         built = is_built(cache, spec)
         later = ", not built yet" if wanted else ", built when --kernel asks for it"
         found = f"{spec.kind}, version {spec.version}" + ("" if built else later)
@@ -148,6 +152,19 @@ def _images(cache: Cache) -> Iterator[Check]:
         accelerator = real_clock_accelerator(cache, obtain_kernel(cache, kernel))
         found = "a guest runs" if accelerator == "kvm" else "no guest runs; real time is emulated"
         yield Check("KVM", accelerator == "kvm", found, needed=False)
+
+
+def _is_wanted(spec: ImageSpec) -> bool:
+    """Whether scenarios run on an image without being told to."""
+    return spec.kind != "kernel" or spec.name == DEFAULT_KERNEL
+
+
+def _user_name() -> str:
+    """What /etc/subuid calls this user: the name, or the number of one that has none."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 def _lines(path: Path) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.capture.pcapng import read
 from harness.cli.run import COMMON, HERE, evidence_in, rooted_in, run_pytest
+from harness.plugin.runs import SCHEMA
 
 CAPTURE = "capture.pcapng"
 
@@ -40,6 +41,11 @@ def command(options: argparse.Namespace) -> int:
     path = options.folder / "replay.json"
     try:
         record = json.loads(path.read_text())
+        if record["schema"] != SCHEMA:
+            return _usage(
+                f"{path}: this is of schema {record['schema']}, and this version reads {SCHEMA};"
+                " run the scenario anew"
+            )
         arguments = _arguments(record, options.scenarios.absolute())
     except OSError as error:
         return _usage(f"{path}: {error.strerror}; name the folder of one run, below --out")

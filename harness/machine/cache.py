@@ -28,6 +28,8 @@ ENVIRONMENT = "venv"
 # A snapshot is pruned only when nobody took it for this long: a process that has just
 # looked it up must still find it when it starts its guest.
 IDLE_BEFORE_PRUNE_S = 3600.0
+# Locked by who runs from the cache, so that it is not cleaned away under them.
+IN_USE = ".in-use"
 
 
 @dataclass(frozen=True)
@@ -152,26 +154,51 @@ class Cache:
             self._discard(path)
         return gone
 
-    def clean(self) -> int:
-        """Remove everything that no living process is building or running; return the bytes freed.
+    def hold(self) -> int:
+        """Keep `clean` off until the descriptor that this returns is closed, or the process ends.
 
-        Raises MachineError if something cannot be removed.
+        Raises MachineError if the cache cannot be written.
         """
-        freed = 0
+        with _sentences(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            fd = os.open(self.root / IN_USE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_SH)
+        return fd
+
+    def clean(self) -> int:
+        """Remove everything that no living process is building; return the bytes freed.
+
+        Raises MachineError if a run is under way, or something cannot be removed.
+        """
         if not self.root.is_dir():
             return 0
         with _sentences(self.root):
-            for folder in sorted(path for path in self.root.iterdir() if path.is_dir()):
-                if folder.name == ENVIRONMENT:
-                    continue
-                if folder.name == RUNS:
-                    sweep(folder)
-                    continue
-                for path in _entries(folder):
-                    freed += _size(path)
-                    self._discard(path)
-                for lock in folder.glob(".lock-*"):
-                    freed += self._clean_part(folder, lock)
+            fd = os.open(self.root / IN_USE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                if not _try_lock(fd):
+                    raise MachineError(
+                        f"Runs are under way that use the cache {self.root}; "
+                        "wait for their end, or end them, and clean it then."
+                    )
+                return self._clean()
+            finally:
+                os.close(fd)
+
+    def _clean(self) -> int:
+        freed = 0
+        for folder in sorted(path for path in self.root.iterdir() if path.is_dir()):
+            if folder.name == ENVIRONMENT:
+                continue
+            if folder.name == RUNS:
+                before = _size(folder)
+                sweep(folder)
+                freed += before - _size(folder)
+                continue
+            for path in _entries(folder):
+                freed += _size(path)
+                self._discard(path)
+            for lock in folder.glob(".lock-*"):
+                freed += self._clean_part(folder, lock)
         return freed
 
     def _clean_part(self, folder: Path, lock: Path) -> int:

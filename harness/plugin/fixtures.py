@@ -16,6 +16,7 @@ from harness.machine.spec import load_specs
 from harness.network.namespaces import Spawner
 from harness.peers.contract import Peer
 from harness.peers.registry import find_peer
+from harness.plugin.guests import hold_cache
 from harness.plugin.options import IMAGES, PEERS, options_of
 from harness.plugin.progress import shown
 from harness.plugin.runs import run_folder, tell
@@ -97,6 +98,7 @@ def _in_guest(image: str) -> Path:
 
 def _on_host(config: pytest.Config) -> Roots:
     def root(image: str) -> Path:
+        hold_cache(config)
         specs = load_specs(IMAGES, "peer")
         built = obtain_image(locate(), specs[image], shown(config))
         assert built.root is not None, "root builds images with their directories"

@@ -3,15 +3,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+
 import pytest
 
 from harness.machine.cache import locate
+from harness.machine.errors import MachineError
 from harness.machine.labkernel import LabKernel, Settings, open_lab_kernel
 from harness.machine.project import OWN_PATHS, ProjectTree
 from harness.plugin.options import HERE, options_of
 from harness.plugin.progress import shown
 from harness.plugin.selection import Plan
 
+HELD = pytest.StashKey[int]()
 OPENED = pytest.StashKey[dict[tuple[str, str], LabKernel]]()
 PLUGIN = "harness.plugin"
 
@@ -21,8 +26,19 @@ def lab_kernel(config: pytest.Config, where: Plan) -> LabKernel:
     opened = config.stash.setdefault(OPENED, {})
     key = (where.kernel, where.clock)
     if key not in opened:
+        hold_cache(config)
         opened[key] = open_lab_kernel(_settings(config, where), locate(), shown(config))
     return opened[key]
+
+
+def hold_cache(config: pytest.Config) -> None:
+    """Keep the cache from being cleaned for as long as this session lasts."""
+    if HELD in config.stash:
+        return
+    # Who cannot write to a cache cannot be kept from cleaning it, nor can others like them.
+    with contextlib.suppress(MachineError):
+        held = config.stash[HELD] = locate().hold()
+        config.add_cleanup(lambda: os.close(held))
 
 
 def _settings(config: pytest.Config, where: Plan) -> Settings:

@@ -147,7 +147,7 @@ def capabilities(config: pytest.Config) -> Capabilities:
 
 def _missing(item: pytest.Item) -> str:
     if not may_run_on_host():
-        return "only root can make namespaces on the host"
+        return "only root can make namespaces on the host; a lab kernel needs no root"
     needs: Sequence[str] = needs_of(item)
     reasons = [(name, capabilities(item.config).missing(name)) for name in needs]
     return "; ".join(f"the kernel lacks {name}: {why}" for name, why in reasons if why)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,11 @@ def command(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "harness.cli", *map(str, arguments)]
 
 
-def ikelab(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run `ikelab` to its end; output and errors are in `stdout`, as on a terminal."""
+def ikelab(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `ikelab` to its end; output and errors are in `stdout`, as on a terminal.
+
+    `environment` is what differs from that of the tests.
+    """
     return subprocess.run(
         command(*arguments),
         check=False,
@@ -22,4 +26,5 @@ def ikelab(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
+        env={**os.environ, **environment},
     )

@@ -49,8 +49,20 @@ def test_a_replay_record_that_no_run_wrote_is_refused(text: str, tmp_path: Path)
 def test_the_peers_are_listed_with_what_they_can_do() -> None:
     done = ikelab("peers")
     assert done.returncode == 0
-    for name in ("ip-xfrm", "strongswan@5.9.8", "strongswan@6.0.1"):
-        assert name in done.stdout
+    listed = {line.split()[0]: line.split() for line in done.stdout.splitlines()[1:]}
+    assert {"ip-xfrm", "strongswan@5.9.8", "strongswan@6.0.1"} <= set(listed)
+    assert listed["ip-xfrm"][1:] == ["-", "-", "ip-xfrm", "kernel"]
+    assert listed["strongswan@5.9.8"][1:3] == ["strongswan-bookworm", "yes"]
+    assert listed["strongswan@6.0.1"][3:] == [
+        *("vici,", "swanctl.conf,", "ipsec.conf", "kernel,", "userspace")
+    ]
+
+
+def test_a_peer_whose_image_is_not_built_is_listed_as_such(tmp_path: Path) -> None:
+    done = ikelab("peers", IKELAB_CACHE=str(tmp_path / "none"), IKELAB_CACHE_SHARED="")
+    listed = {line.split()[0]: line.split() for line in done.stdout.splitlines()[1:]}
+    assert listed["strongswan@5.9.8"][1:3] == ["strongswan-bookworm", "no"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_peer_without_the_feature_is_unsupported_and_no_pass(tmp_path: Path) -> None:

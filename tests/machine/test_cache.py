@@ -162,6 +162,18 @@ def test_clean_removes_everything_but_what_the_living_use(tmp_path: Path) -> Non
     assert builder.communicate("")[0] == "True\n"
 
 
+def test_clean_waits_for_the_end_of_what_runs_from_the_cache(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    cache.obtain("kind", "key", write)
+    one, other = cache.hold(), cache.hold()
+    os.close(one)
+    with pytest.raises(MachineError, match=r"Runs are under way that use the cache .*; wait for"):
+        cache.clean()
+    assert cache.find("kind", "key") is not None
+    os.close(other)
+    assert cache.clean() == 4096
+
+
 def test_prune_removes_what_was_wanted_longest_ago_and_spares_what_is_fresh(
     tmp_path: Path,
 ) -> None:

@@ -78,6 +78,23 @@ LONG = """
         while True:
             pass
 """
+FILLING = """
+    import contextlib
+
+    from agreed import NET
+    from harness.network.topologies import MOON_SUN
+    from harness.scenario import scenario
+
+    @scenario("own-filling", "Leaves no room on the disk while traffic is recorded.")
+    def test_filling(lab, moon, sun):
+        net = lab.up(MOON_SUN, moon=moon, sun=sun, connection=NET)
+        net.moon.initiate("net")
+        with contextlib.suppress(OSError), (lab.folder / "filler").open("wb", 0) as filler:
+            while True:
+                filler.write(bytes(4096))
+        with net.traffic("alice", "bob", every=0.01) as flow:
+            flow.await_crossed(60)
+"""
 NAMES = ("own-pass", "own-fail", "own-disagree", "own-unsupported", "own-error", "own-esp")
 
 
@@ -87,6 +104,7 @@ def write_folder(folder: Path, extra: Mapping[str, str] | None = None) -> Path:
         "agreed.py": AGREED,
         "test_own.py": SCENARIOS,
         "test_long.py": LONG,
+        "test_then_filling.py": FILLING,
         **(extra or {}),
     }
     folder.mkdir(parents=True)
