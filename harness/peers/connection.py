@@ -158,6 +158,25 @@ class Connection:
         """The same connection with other credentials, at both ends or only on one node."""
         return self._changed(on, lambda side: {"authentication": authentication})
 
+    def with_subnets(
+        self,
+        *,
+        on: str,
+        local: tuple[str, ...] | None = None,
+        remote: tuple[str, ...] | None = None,
+    ) -> Self:
+        """The same connection with other subnets in the configuration of one node alone."""
+
+        def change(side: Side) -> dict[str, End]:
+            ends = {"local": (side.local, local), "remote": (side.remote, remote)}
+            return {
+                name: dataclasses.replace(end, subnets=subnets)
+                for name, (end, subnets) in ends.items()
+                if subnets is not None
+            }
+
+        return self._changed(on, change)
+
     def _changed(self, on: str | None, change: Any) -> Self:
         if on is not None and on not in self.sides:
             raise ValueError(

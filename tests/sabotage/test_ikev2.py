@@ -22,6 +22,7 @@ from scenarios.ikev2.test_dpd import test_dpd_dead_peer as dpd_dead_peer
 from scenarios.ikev2.test_mismatch import test_auth_failure as auth_failure
 from scenarios.ikev2.test_mismatch import test_proposal_mismatch_child as child_mismatch
 from scenarios.ikev2.test_mismatch import test_proposal_mismatch_ike as ike_mismatch
+from scenarios.ikev2.test_mismatch import test_ts_mismatch as ts_mismatch
 from scenarios.ikev2.test_net2net_rekey import test_net2net_rekey as net2net_rekey
 from scenarios.ikev2.test_net2net_rekey import test_net2net_rekey_psk as net2net_rekey_psk
 from scenarios.ikev2.test_rekey_fuzz import test_rekey_fuzz_100 as rekey_fuzz
@@ -175,6 +176,33 @@ def test_child_mismatch_turns_red_when_another_notify_refuses(
 ) -> None:
     lab.disturb = refused_with_another(ExchangeType.IKE_AUTH)
     turns_red(lab, child_mismatch, moon, sun, because=r"error='INVALID_SYNTAX'")
+
+
+def test_ts_mismatch_turns_red_when_the_selectors_match(lab: Lab, moon: Peer, sun: Peer) -> None:
+    def same_subnets(node: str, configuration: Configuration) -> Configuration:
+        side = configuration.side
+        assert side is not None
+        if node != "moon":
+            return configuration
+        remote = replace(side.remote, subnets=("10.2.0.0/16",))
+        return replace(configuration, side=replace(side, remote=remote))
+
+    lab.rewrite = same_subnets
+    turns_red(lab, ts_mismatch, moon, sun, because="came up, though")
+
+
+def test_ts_mismatch_turns_red_when_it_is_the_secret_that_does_not_match(
+    lab: Lab, moon: Peer, sun: Peer
+) -> None:
+    def other_secret(node: str, configuration: Configuration) -> Configuration:
+        if node != "moon":
+            return configuration
+        assert configuration.side is not None
+        side = replace(configuration.side, authentication=PreSharedKey("moon's own secret"))
+        return replace(configuration, side=side)
+
+    lab.rewrite = other_secret
+    turns_red(lab, ts_mismatch, moon, sun, because="AUTHENTICATION_FAILED")
 
 
 def test_auth_failure_turns_red_when_another_notify_refuses(
