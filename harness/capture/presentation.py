@@ -20,7 +20,7 @@ from harness.capture.captured import load
 from harness.capture.decryption import Decryption, decrypt
 from harness.capture.gathering import secrets_in
 from harness.capture.ladder import PLAIN, Colours, ladder
-from harness.capture.secrets import NO_SECRETS
+from harness.capture.secrets import NO_SECRETS, Secrets
 from harness.capture.wireshark import write_profile
 
 CAPTURE = "capture.pcapng"
@@ -31,11 +31,16 @@ PROFILE = "wireshark"
 class Told(NamedTuple):
     """A run's capture decrypted, and a sentence for each part that could not be used.
 
-    Sentences name files relative to the run's folder, so that equal runs are told alike.
+    Sentences name files relative to the run's folder, so that equal runs are told alike. `secrets`
+    are all that the folder holds, those too that no packet proved.
     """
 
     decryption: Decryption
     problems: tuple[str, ...]
+    secrets: Secrets = NO_SECRETS
+
+
+NOTHING = Told(Decryption((), NO_SECRETS), ())
 
 
 def told_by(folder: Path) -> Told:
@@ -47,11 +52,15 @@ def told_by(folder: Path) -> Told:
     reading = secrets_in(folder, without=(PROFILE,))
     problems = (*(f"{CAPTURE}: {one}" for one in captured.problems), *reading.problems)
     relative = tuple(one.replace(f"{folder}{os.sep}", "") for one in problems)
-    return Told(decrypt(captured.frames, reading.secrets), relative)
+    return Told(decrypt(captured.frames, reading.secrets), relative, reading.secrets)
 
 
-def present(folder: Path) -> None:
-    """Write `ladder.txt` and the profile `wireshark/` into a run's folder; raises OSError."""
+def present(folder: Path) -> Told:
+    """Write `ladder.txt` and the profile `wireshark/` into a run's folder; raises OSError.
+
+    Returns what was told, which holds nothing where that went wrong.
+    """
+    told = NOTHING
     try:
         told = told_by(folder)
         lines = list(_lines(told, PLAIN))
@@ -68,6 +77,7 @@ def present(folder: Path) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     with os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8") as file:
         file.writelines(f"{line}\n" for line in lines)
+    return told
 
 
 def ladder_of(folder: Path, colours: Colours = PLAIN) -> Iterator[str]:

@@ -10,7 +10,11 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.capture.decryption import Decryption
+    from harness.capture.secrets import Secrets
 
 USAGE = 2
 
@@ -56,10 +60,21 @@ def command(options: argparse.Namespace) -> int:
         found = decrypt(captured.frames, reading.secrets)
         write_ladder(sys.stdout, found.entries, verbose=options.verbose)
         sys.stdout.flush()
+        _explain(options.secrets, found, reading.secrets)
     except BrokenPipeError:
         # Whoever reads has seen enough; nothing more may be written when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _explain(folder: Path | None, found: Decryption, secrets: Secrets) -> None:
+    """Say why negotiations of the capture failed; the folder of a run has the configurations."""
+    from harness.verdict.diagnosis.evidence import diagnose_run
+    from harness.verdict.diagnosis.text import text
+
+    diagnoses = diagnose_run(folder, found, secrets)
+    if diagnoses:
+        print(f"\n{text(diagnoses)}", flush=True)
 
 
 def _refuse(*sentences: str) -> int:

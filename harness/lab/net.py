@@ -7,17 +7,24 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from harness.capture.captured import of_recording
+from harness.capture.decryption import decrypt
 from harness.lab.background import Background
 from harness.lab.gateway import Gateway
 from harness.lab.judge import Judge
 from harness.lab.router import Router
 from harness.lab.secrets import RunSecrets
 from harness.lab.station import Station
-from harness.lab.wire import WireView
+from harness.lab.wire import WireView, may_explain
 from harness.network.namespaces import Completed
 from harness.network.network import Network
 from harness.network.ping import Pings, ping
 from harness.network.traffic import PORT, Flow, Place, flow
+from harness.peers.contract import Exited
+from harness.verdict.diagnosis.configurations import wishes_in
+from harness.verdict.diagnosis.context import Circumstances, Exit
+from harness.verdict.diagnosis.explanation import diagnose
+from harness.verdict.diagnosis.findings import Diagnosis
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,31 @@ class Net:
         """Run a program in any node and return what it printed; raises CommandFailed."""
         return self._background.run(self.network.node(node).run(argv, check=check))
 
+    def diagnoses(self) -> tuple[Diagnosis, ...]:
+        """Why negotiations have failed so far, from decrypted packets and both configurations."""
+        frames = sorted(
+            (frame for wire in self.network.wires.values() for frame in wire.frames),
+            key=lambda frame: frame.number,
+        )
+        secrets = self.secrets.told()
+        found = decrypt(of_recording(one for one in frames if may_explain(one)), secrets)
+        return diagnose(
+            Circumstances(
+                found.entries,
+                secrets.joined(found.secrets),
+                wishes_in(self.secrets.folder),
+                self._background.call(_exits, self.stations),
+            )
+        )
+
+    def diagnosis(self) -> Diagnosis:
+        """Why the one negotiation that failed did; raises AssertionError for none or several."""
+        found = self.diagnoses()
+        if len(found) != 1:
+            told = "; ".join(one.sentence for one in found) or "none is seen in the packets"
+            raise AssertionError(f"one failed negotiation is to be explained: {told}")
+        return found[0]
+
     @contextlib.contextmanager
     def traffic(
         self,
@@ -121,3 +153,12 @@ class Net:
         node = self.network.node(name)
         interface = self.network.topology.interfaces(name)[0]
         return Place(node, str(interface.addresses[0].ip))
+
+
+def _exits(stations: Mapping[str, Station]) -> dict[str, Exit]:
+    """The daemons that have ended."""
+    return {
+        name: Exit(entry.event.status, entry.time_ns)
+        for name, station in stations.items()
+        for entry in station.journal.of(Exited)
+    }

@@ -12,7 +12,7 @@ from harness.capture.captured import of_recording
 from harness.capture.decryption import Decryption, decrypt
 from harness.capture.entries import Ipsec
 from harness.capture.exchanges import REPLACED, Exchange, exchanges
-from harness.capture.frames import Esp, Isakmp, dissect
+from harness.capture.frames import ICMP, ICMPV6, Esp, Isakmp, dissect
 from harness.capture.recording import Frame
 from harness.ike import constants_v1, constants_v2
 from harness.ike.names import name_of
@@ -216,6 +216,11 @@ def is_esp(frame: Frame) -> bool:
 def is_ike(frame: Frame) -> bool:
     """Whether a frame holds an IKE message."""
     return isinstance(dissect(frame.data).carried, Isakmp)
+
+
+def may_explain(frame: Frame) -> bool:
+    """Whether a frame may tell of a negotiation: IKE, a part of a packet, or ICMP about one."""
+    return _may_be_ike(frame) or dissect(frame.data).protocol in (ICMP, ICMPV6)
 
 
 def _may_be_ike(frame: Frame) -> bool:

@@ -19,7 +19,7 @@ from harness.peers.registry import find_peer
 from harness.plugin.guests import hold_cache
 from harness.plugin.options import IMAGES, PEERS, options_of
 from harness.plugin.progress import shown
-from harness.plugin.runs import run_folder, tell
+from harness.plugin.runs import DIAGNOSIS, run_folder, tell
 from harness.plugin.selection import SEIL, data_plane
 from harness.plugin.warming import IMAGES_IN_GUEST, WARMED
 
@@ -71,7 +71,7 @@ def lab(
         running.close()
         # What a guest recorded is told by its host, which is much faster.
         if options_of(request.config).inside is None:
-            tell(request.node)
+            request.node.user_properties += [(DIAGNOSIS, one) for one in tell(request.node)]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from harness.machine.errors import Lost, MachineError
 from harness.machine.job import Job, Result, from_wire
 from harness.plugin.guests import lab_kernel
 from harness.plugin.options import options_of
-from harness.plugin.runs import peers_of, plan_of, run_folder, tell, write_replay
+from harness.plugin.runs import DIAGNOSIS, peers_of, plan_of, run_folder, tell, write_replay
 from harness.plugin.selection import Plan, concerns_lab
 from harness.plugin.verdicts import PROPERTY, cannot_keep, note_on
 
@@ -51,11 +51,12 @@ def _reported(item: pytest.Item, where: Plan) -> Iterable[pytest.TestReport]:
 
 def _in_guest(item: pytest.Item, where: Plan) -> Iterable[pytest.TestReport]:
     began = time.monotonic()
+    sentences: list[str] = []
     try:
         result = lab_kernel(item.config, where).run(_job(item, where), DEADLINE)
         if "lab" in getattr(item, "fixturenames", ()):
             result.unpack(run_folder(item))
-            tell(item)
+            sentences = tell(item)
     except MachineError as error:
         return [_lost(item, error, time.monotonic() - began)]
     except OSError as error:
@@ -69,7 +70,10 @@ def _in_guest(item: pytest.Item, where: Plan) -> Iterable[pytest.TestReport]:
             str(uncollected[0]["longrepr"]),
         )
         return [_lost(item, why, result.wall_s)]
-    return _reports(item, result)
+    reports = _reports(item, result)
+    if reports:
+        reports[-1].user_properties += [(DIAGNOSIS, one) for one in sentences]
+    return reports
 
 
 def _leave_replay(item: pytest.Item) -> MachineError | None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from harness.capture.ladder import ANSI, PLAIN
 from harness.capture.presentation import CAPTURE, ladder_of
 from harness.report.results import OUTCOMES, Run, exit_status, write_results
 from harness.report.table import print_table
+from harness.verdict.diagnosis.evidence import read_diagnoses, text_of
+from harness.verdict.diagnosis.text import MARK
 
 PROPERTY = "ikelab"
 
@@ -53,6 +56,7 @@ class Results:
         run = _run(self._reports.pop(nodeid, []))
         if run is None:
             return
+        run = replace(run, diagnosis=read_diagnoses(self.out / run.artifacts))
         self._runs[nodeid] = run
         try:
             write_results(self.out, self.runs)
@@ -102,9 +106,23 @@ class Results:
         reporter.write_line(f"evidence: {self.out}, results: {self.out / 'results.json'}")
         if self.problem:
             reporter.write_line(self.problem)
+        for run in self.runs:
+            self._show_diagnosis(reporter, run)
         if self.ladders or len(self.runs) == 1:
             for run in self.runs:
                 self._show_ladder(reporter, run)
+
+    def _show_diagnosis(self, reporter: pytest.TerminalReporter, run: Run) -> None:
+        """Say why negotiations of a run failed, briefly where many runs passed."""
+        if not run.diagnosis:
+            return
+        if run.outcome == "pass" and len(self.runs) > 1:
+            for one in run.diagnosis:
+                reporter.write_line(f"{run.scenario}: {one['sentence']}")
+            return
+        reporter.section(f"{run.scenario}: why it was not agreed on", sep="-")
+        for line in text_of(self.out / run.artifacts).splitlines():
+            reporter.write_line(line, red=line.lstrip().startswith(MARK))
 
     def _show_ladder(self, reporter: pytest.TerminalReporter, run: Run) -> None:
         """Show what was on the wires of a run, if anything was recorded."""

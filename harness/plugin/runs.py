@@ -13,9 +13,12 @@ import pytest
 from harness.capture.presentation import present
 from harness.plugin.options import options_of
 from harness.plugin.selection import Plan, plan, scenario_of
+from harness.verdict.diagnosis.evidence import diagnose_run, write_diagnoses
 
 PLAN = pytest.StashKey[Plan]()
 SCHEMA = 1
+DIAGNOSIS = "diagnosis"
+"""The user property of a report, and so of JUnit's file, with the sentence of a diagnosis."""
 
 
 def plan_of(item: pytest.Item) -> Plan:
@@ -72,11 +75,23 @@ def write_replay(item: pytest.Item) -> None:
     path.write_text(json.dumps(replay_record(item), indent=1, sort_keys=True) + "\n")
 
 
-def tell(item: pytest.Item) -> None:
-    """Leave the ladder and the Wireshark profile in the run's folder, which is complete now."""
+def tell(item: pytest.Item) -> list[str]:
+    """Leave ladder, Wireshark profile and diagnosis in the run's folder, which is complete now.
+
+    Returns the sentence of each diagnosis.
+    """
     folder = run_folder(item)
     try:
-        present(folder)
+        told = present(folder)
+        found = diagnose_run(folder, told.decryption, told.secrets)
+        write_diagnoses(folder, found)
     except OSError as error:
-        why = f"{folder}: the ladder cannot be written: {error.strerror}"
+        why = f"{folder}: ladder and diagnosis cannot be written: {error.strerror}"
         item.warn(pytest.PytestWarning(why))
+        return []
+    except Exception as error:
+        # The run has its verdict; what peers put onto a wire must not take that away.
+        why = f"{folder}: the run could not be explained, which is a fault of ikelab: {error!r}"
+        item.warn(pytest.PytestWarning(why))
+        return []
+    return [one.sentence for one in found]

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 SCHEMA = 1
 FILE = "results.json"
@@ -24,7 +24,8 @@ class Run:
     """One run of a scenario. `wall_s` is in seconds of the wall's clock, `lab_s` of the lab's.
 
     `artifacts` is the run's folder, relative to the file; `excused` are the oracles that the
-    scenario opted out of, with its reasons.
+    scenario opted out of, with its reasons. `diagnosis` says why negotiations of the run failed,
+    as `diagnosis.json` of its folder does.
     """
 
     scenario: str
@@ -39,6 +40,7 @@ class Run:
     artifacts: str
     data_plane: str | None = None
     excused: Mapping[str, str] = field(default_factory=dict)
+    diagnosis: Sequence[Mapping[str, Any]] = ()
 
 
 def write_results(folder: Path, runs: Iterable[Run]) -> Path:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import NamedTuple
 
 from harness.capture.entries import Entry
 from harness.capture.secrets import NO_SECRETS, Secrets
@@ -13,17 +14,24 @@ from harness.verdict.diagnosis.failures import Failure
 from harness.verdict.diagnosis.wishes import Wishes
 
 
+class Exit(NamedTuple):
+    """The end of a daemon: its status, negative for a signal, and when, from the epoch."""
+
+    status: int
+    time_ns: int
+
+
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """The whole capture, the keys that it proved, both configurations, and daemons that ended.
 
-    `exits` is the status with which a node's daemon ended unasked, negative for a signal.
+    `exits` says of a node that its daemon ended.
     """
 
     entries: Sequence[Entry] = ()
     secrets: Secrets = NO_SECRETS
     wishes: Sequence[Wishes] = ()
-    exits: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    exits: Mapping[str, Exit] = field(default_factory=lambda: MappingProxyType({}))
 
     def of(self, failure: Failure) -> tuple[Wishes | None, Wishes | None]:
         """The wishes of who asked and of who refused."""

@@ -26,13 +26,15 @@ def situation(negotiation: Negotiation) -> str:
     with.
     """
     told = []
-    for message in negotiation.messages:
-        hashes = _hashes(negotiation, message)
-        ports = message.entry.headers.ports
+    seen = ((one, entry) for one in negotiation.messages for entry in (one.entry, *one.onward))
+    for message, entry in seen:
+        hashes, ports = _hashes(negotiation, message), entry.headers.ports
         if hashes is None or ports is None:
             continue
-        headers = message.entry.headers
-        ends = (Address(headers.source, ports[0]), Address(headers.destination, ports[1]))
+        ends = (
+            Address(entry.headers.source, ports[0]),
+            Address(entry.headers.destination, ports[1]),
+        )
         of_source, of_destination = hashes
         if _hash(negotiation, message, ends[0]) not in of_source:
             told.append(_translated(message.sender, ends[0], message))

@@ -24,11 +24,15 @@ V1_NAMES = {
 
 @dataclass(slots=True)
 class Message:
-    """An IKE message, whole: `again` are its repetitions on the same wire."""
+    """An IKE message, whole: `again` are its repetitions on the same wire.
+
+    `onward` is where it was on the wires behind that one, between a router and its receiver.
+    """
 
     entry: Entry
     ike: Ike
     again: list[Entry] = field(default_factory=list)
+    onward: list[Entry] = field(default_factory=list)
 
     @property
     def number(self) -> int:
@@ -48,7 +52,7 @@ class Message:
     @property
     def receiver(self) -> str:
         """The node that it went to, or its address."""
-        return self.entry.receiver
+        return (self.onward or [self.entry])[-1].receiver
 
     @property
     def payloads(self) -> tuple[Payload, ...]:
@@ -125,8 +129,9 @@ def negotiations(entries: Iterable[Entry]) -> list[Negotiation]:
         if not isinstance(ike, Ike):
             continue
         if ike.repeats:
-            if ike.repeats in placed and not ike.elsewhere:
-                placed[ike.repeats].again.append(entry)
+            if ike.repeats in placed:
+                before = placed[ike.repeats]
+                (before.onward if ike.elsewhere else before.again).append(entry)
             continue
         header = ike.header
         key = (header.major_version, header.initiator_spi)

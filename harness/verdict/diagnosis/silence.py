@@ -18,6 +18,9 @@ from harness.verdict.diagnosis.nat import situation
 from harness.verdict.diagnosis.negotiations import Message
 from harness.verdict.diagnosis.wishes import Setting, Wishes
 
+AFTERWARDS_NS = 1_000_000_000
+"""A daemon that ends so soon after a message, in nanoseconds, may have ended because of it."""
+
 
 def explain_silence(failure: Failure, around: Circumstances) -> Diagnosis:
     """Why there is no answer, as far as the capture tells; else only from where on."""
@@ -29,9 +32,11 @@ def explain_silence(failure: Failure, around: Circumstances) -> Diagnosis:
 
 
 def _crashed(failure: Failure, around: Circumstances) -> Diagnosis | None:
-    status = around.exits.get(failure.refuser)
-    if status is None:
+    found = around.exits.get(failure.refuser)
+    sent = (failure.asked.again or [failure.asked.entry])[-1].frame.time_ns
+    if found is None or found.time_ns > sent + AFTERWARDS_NS:
         return None
+    status = found.status
     how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
     return _no_answer(failure, around, Cause.CRASHED, f"; the daemon of {failure.refuser} {how}")
 
