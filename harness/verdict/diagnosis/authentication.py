@@ -11,7 +11,6 @@ from harness.verdict.diagnosis.context import Circumstances
 from harness.verdict.diagnosis.failures import Failure
 from harness.verdict.diagnosis.findings import Cause, Diagnosis, Row, remedy
 from harness.verdict.diagnosis.identities import claimed, explain_identity
-from harness.verdict.diagnosis.proofs import has_psk_proof, made_with
 from harness.verdict.diagnosis.wishes import Setting, Wishes
 
 PSK = "pre-shared key"
@@ -19,7 +18,13 @@ PSK = "pre-shared key"
 
 def explain_authentication(failure: Failure, around: Circumstances) -> Diagnosis | None:
     """What packets and configurations decide of a failed authentication, None where nothing."""
-    for explain in (explain_identity, _explain_method, _explain_secret, explain_certificate):
+    for explain in (
+        explain_identity,
+        _explain_method,
+        _explain_secret,
+        explain_certificate,
+        _explain_signature,
+    ):
         found = explain(failure, around)
         if found is not None:
             return found
@@ -34,8 +39,7 @@ def undecided(failure: Failure, around: Circumstances) -> Diagnosis:
     known = ["the packets do not say why"]
     if refuser is None:
         known.append(f"the configuration of {failure.refuser} is not known")
-    secret = refuser.secret if refuser and has_psk_proof(failure) else None
-    if secret is not None and made_with(secret, failure, around.secrets):
+    if _by_the_secret_of(failure, refuser):
         known = [f"the proof is good by the secret of {failure.refuser}", *known]
     return Diagnosis(
         Cause.AUTHENTICATION,
@@ -91,7 +95,7 @@ def _explain_secret(failure: Failure, around: Circumstances) -> Diagnosis | None
         return None
     theirs = refuser.secret if refuser else None
     ours = asker.secret if asker else None
-    verified = None if theirs is None else made_with(theirs, failure, around.secrets)
+    verified = _by_the_secret_of(failure, refuser)
     if verified is True:
         return None
     if verified is False:
@@ -110,6 +114,16 @@ def _explain_secret(failure: Failure, around: Circumstances) -> Diagnosis | None
         refuser,
         f"{failure.asker} and {failure.refuser} have different secrets in their configurations",
     )
+
+
+def _by_the_secret_of(failure: Failure, wishes: Wishes | None) -> bool | None:
+    """Whether the proof was made with the secret of a side; None where nothing can tell."""
+    proof = failure.asked.ike.proof
+    if proof is None or wishes is None:
+        return None
+    if wishes.node in proof.by:
+        return True
+    return False if wishes.node in proof.not_by else None
 
 
 def _secret(
@@ -149,6 +163,27 @@ def _secret(
             *remedy(refuser, Setting.SECRET, f"the secret of {failure.asker}"),
         ),
         tuple(notes),
+        frames=failure.frames,
+    )
+
+
+# -- the signature ------------------------------------------------------------------------------
+
+
+def _explain_signature(failure: Failure, around: Circumstances) -> Diagnosis | None:
+    """A signature that the key of the sender's own certificate did not make."""
+    proof = failure.asked.ike.proof
+    if proof is None or proof.verified is not False or not certificates_in(failure):
+        return None
+    said = f"it answered {failure.notify}" if failure.notify else "it did not go on"
+    return Diagnosis(
+        Cause.AUTHENTICATION,
+        f"{failure.refuser} cannot take the proof of {failure.asker}: its {proof}; {said}.",
+        failure.asker,
+        failure.refuser,
+        failure.exchange,
+        failure.notify,
+        (Row("signature", "by another key", "by the key of the certificate", True),),
         frames=failure.frames,
     )
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from harness.capture.captured import CapturedFrame
 from harness.capture.decryption import decrypt
-from harness.capture.secrets import IkeV1Secret, IkeV2Secret, Secrets
+from harness.capture.secrets import IkeV1Secret, IkeV2Secret, Secrets, SharedSecret
 from harness.ike.address import Datagram
 from harness.ike.v1 import events as events_v1
 from harness.ike.v2 import events as events_v2
@@ -85,8 +85,10 @@ class Tap:
         """All that a diagnosis looks at; `frames` and `secrets` may be others."""
         frames = changes.pop("frames", self.frames)
         secrets = changes.pop("secrets", self.secrets)
+        wishes = changes.pop("wishes", self.wishes)
+        secrets = secrets.joined(Secrets(shared=_shared(wishes)))
         decryption = decrypt(frames, secrets)
-        around = Circumstances(decryption.entries, secrets.joined(decryption.secrets), self.wishes)
+        around = Circumstances(decryption.entries, secrets.joined(decryption.secrets), wishes)
         return replace(around, **changes)
 
     def diagnoses(self, **changes: object) -> tuple[Diagnosis, ...]:
@@ -97,6 +99,10 @@ class Tap:
         """The only failure."""
         (found,) = self.diagnoses(**changes)
         return found
+
+
+def _shared(wishes: Sequence[Wishes]) -> tuple[SharedSecret, ...]:
+    return tuple(SharedSecret(one.secret, one.node) for one in wishes if one.secret is not None)
 
 
 def framed(datagram: Datagram) -> bytes:

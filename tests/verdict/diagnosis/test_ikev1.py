@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from harness.capture.secrets import Secrets
+from harness.ike.constants_v1 import ExchangeType
 from harness.ike.transforms import encryption, integrity, key_exchange, prf
 from harness.ike.v1.configuration import (
     Lifetime,
@@ -15,6 +17,8 @@ from harness.ike.v1.configuration import (
     PreSharedKey,
 )
 from harness.ike.v1.identity import ANYTHING, name_identity
+from harness.ike.v1.script import ALWAYS
+from harness.verdict.diagnosis.context import Exit
 from harness.verdict.diagnosis.findings import Cause
 from harness.verdict.diagnosis.wishes import Setting
 from tests.ike.v1.pair import LEFT, RIGHT, seil, swan
@@ -140,8 +144,6 @@ def test_proxy_ids_that_are_not_known_are_shown_with_those_that_are():
 
 def answered_with_its_own(pair):
     """Let sun answer a Quick Mode with its own subnets, as strongSwan does."""
-    from harness.ike.constants_v1 import ExchangeType
-    from harness.ike.v1.script import ALWAYS
 
     def asked(plain):
         if not plain.is_exchange(ExchangeType.QUICK_MODE):
@@ -196,8 +198,6 @@ def test_another_secret_shows_in_the_hash_that_the_responder_cannot_even_decrypt
 
 def test_without_keys_differing_secrets_show_in_the_configurations():
     tried = tried_v1(seil(credentials=PreSharedKey(b"another")), later=200)
-    from harness.capture.secrets import Secrets
-
     found = tried.diagnosis(secrets=Secrets())
     assert found.cause is Cause.SECRET
     assert "have different secrets in their configurations" in found.sentence
@@ -205,8 +205,6 @@ def test_without_keys_differing_secrets_show_in_the_configurations():
 
 def test_without_keys_and_configurations_only_the_silence_is_told():
     tried = tried_v1(seil(credentials=PreSharedKey(b"another")), later=200)
-    from harness.capture.secrets import Secrets
-
     found = tried.diagnosis(secrets=Secrets(), wishes=())
     assert found.cause is Cause.NO_ANSWER
     assert not found.proved
@@ -243,11 +241,6 @@ def test_a_peer_of_another_address_has_no_connection():
 
 
 def test_an_end_that_never_answers_is_named_with_the_repetitions():
-    def deaf(pair):
-        pair.translate = lambda datagram: replace(
-            datagram, destination=datagram.destination._replace(host="10.0.0.99")
-        )
-
     found = tried_v1(prepare=deaf, later=200).diagnosis()
     assert found.cause is Cause.NO_ANSWER
     assert "message 1 of Main Mode" in found.sentence
@@ -255,15 +248,25 @@ def test_an_end_that_never_answers_is_named_with_the_repetitions():
     assert "sun sent no IKE message at all under this SPI" in found.notes
 
 
-def test_a_crashed_daemon_is_the_reason_for_its_silence():
-    def deaf(pair):
-        pair.translate = lambda datagram: replace(
-            datagram, destination=datagram.destination._replace(host="10.0.0.99")
-        )
+def deaf(pair):
+    """Let nothing arrive."""
+    pair.translate = lambda datagram: replace(
+        datagram, destination=datagram.destination._replace(host="10.0.0.99")
+    )
 
-    found = tried_v1(prepare=deaf, later=200).diagnosis(exits={"sun": -11})
+
+def test_a_daemon_that_crashed_is_the_reason_for_its_silence():
+    tried = tried_v1(prepare=deaf, later=200)
+    found = tried.diagnosis(exits={"sun": Exit(-11, tried.frames[0].time_ns)})
     assert found.cause is Cause.CRASHED
+    assert found.proved
     assert "the daemon of sun was ended by signal 11" in found.sentence
+
+
+def test_a_daemon_that_ended_long_after_the_last_message_is_not():
+    tried = tried_v1(prepare=deaf, later=200)
+    later = tried.frames[-1].time_ns + 10**11
+    assert tried.diagnosis(exits={"sun": Exit(0, later)}).cause is Cause.NO_ANSWER
 
 
 def blocked(pair):
