@@ -119,6 +119,7 @@ class Lab:
         peers: Mapping[str, Peer],
     ) -> Net:
         recording = self._stack.enter_context(Recording(self.folder / "capture.pcapng"))
+        await self._spawner.load(name for peer in peers.values() for name in peer.modules)
         roots = {node: self._roots(peer.image) for node, peer in peers.items() if peer.image}
         if isinstance(dialect, str) and not any(
             dialect in peer.dialects for peer in peers.values()

@@ -9,10 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from harness.network import spawner as spawner_program
 from harness.network.channel import Answer, Channel, ChannelClosed
@@ -157,17 +157,41 @@ class Node:
         `stdin`, `stdout`, `stderr` are descriptors of the harness, /dev/null without; `fds` maps
         further numbers in the program to descriptors of the harness. Raises CommandFailed.
         """
-        standard = {0: stdin, 1: stdout, 2: stderr}
-        placed = {number: fd for number, fd in standard.items() if fd is not None}
-        placed.update(fds or {})
+        placed = _placed(stdin, stdout, stderr, fds)
+        return await self._start({"argv": list(argv)}, argv, env or {}, cwd, placed)
+
+    async def spawn_function(
+        self,
+        function: str,
+        arguments: Sequence[str] = (),
+        *,
+        env: Mapping[str, str] | None = None,
+        stdin: int | None = None,
+        stdout: int | None = None,
+        stderr: int | None = None,
+        fds: Mapping[int, int] | None = None,
+    ) -> Process:
+        """Start a function of a module as a program, which is a fork of the spawner.
+
+        `function` is written as an entry point, `package.module:main`; it takes the arguments and
+        returns the exit status. What `Spawner.load` had loaded before the node was made need not
+        be loaded again; for the rest the node's files must have it. Otherwise like `spawn`.
+        """
+        program = {"function": function, "argv": list(arguments)}
+        placed = _placed(stdin, stdout, stderr, fds)
+        return await self._start(program, [function, *arguments], env or {}, "/", placed)
+
+    async def _start(
+        self,
+        program: Mapping[str, Any],
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        cwd: str,
+        placed: Mapping[int, int],
+    ) -> Process:
         number = self._channel.next_id()
         ended = self._exits[number] = asyncio.get_running_loop().create_future()
-        message = {
-            "argv": list(argv),
-            "env": {**ENVIRONMENT, **(env or {})},
-            "cwd": cwd,
-            "fds": list(placed),
-        }
+        message = {**program, "env": {**ENVIRONMENT, **env}, "cwd": cwd, "fds": list(placed)}
         try:
             answer = await self._channel.request(message, list(placed.values()), number)
         except ChannelClosed as error:
@@ -312,6 +336,7 @@ class Spawner:
 
     def __init__(self, process: "subprocess.Popen[bytes]", channel: Channel) -> None:
         self._process = process
+        self._loaded: set[str] = set()
         self._channel = channel
         self._nodes: list[Node] = []
 
@@ -348,6 +373,20 @@ class Spawner:
     def pid(self) -> int:
         """The spawner's process id."""
         return self._process.pid
+
+    async def load(self, modules: Iterable[str]) -> None:
+        """Import Python modules once, for `Node.spawn_function` in nodes made from now on.
+
+        The search path is the harness's. Raises NetworkError.
+        """
+        wanted = [name for name in modules if name not in self._loaded]
+        if not wanted:
+            return
+        path = [os.path.abspath(entry) for entry in sys.path if entry]
+        answer = await self._channel.request({"path": path, "modules": wanted})
+        if "error" in answer.message:
+            raise NetworkError(f"the spawner could not load a module: {answer.message['error']}")
+        self._loaded.update(wanted)
 
     async def node(
         self,
@@ -412,6 +451,14 @@ class Spawner:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+def _placed(
+    stdin: int | None, stdout: int | None, stderr: int | None, fds: Mapping[int, int] | None
+) -> dict[int, int]:
+    """The harness's descriptors by the number that they have in a program."""
+    standard = {0: stdin, 1: stdout, 2: stderr}
+    return {number: fd for number, fd in standard.items() if fd is not None} | dict(fds or {})
 
 
 def _set_namespace(fd: int, name: str) -> None:

@@ -3,7 +3,8 @@
 
 Run as a program (`python -I -S spawner.py CONTROL PARENT`), never imported by the harness. CONTROL
 is the number of a SOCK_SEQPACKET socket to the harness, PARENT that of a pidfd of the harness. Only
-the standard library is used and there is one thread, because every node is a fork of this process.
+the standard library is used, but for the modules that it is told to load, and there is one thread,
+because every node is a fork of this process.
 
 A node is a child that is PID 1 of a PID namespace of its own and has its own network, mount, UTS
 and IPC namespace. None of them has a name anywhere: when this process ends, for whatever reason,
@@ -12,10 +13,13 @@ are gone with the last of them.
 
 Messages are JSON objects, one a packet, with file descriptors beside them. Over CONTROL:
 `{"id", "name", "lowers", "sysctls"}` with one descriptor, the node's end of a socket pair; the
-answer is `{"id", "pid"}`. Over a node's socket: `{"id": -1}` once, with `"error": sentence` when
-the node could not be set up; then `{"id", "argv", "env", "cwd", "fds"}` with the descriptors that
-the program gets under the numbers in `fds`; the answer is `{"id", "pid"}` (as the node counts) with
-a pidfd, or `{"id", "errno"}`, and when the program has ended `{"exit": id, "status": wait status}`.
+answer is `{"id", "pid"}`. Also `{"id", "path", "modules"}`, which imports modules, so that nodes
+made from then on have their functions; the answer is `{"id"}`. Either may be answered by
+`{"id", "error"}`. Over a node's socket: `{"id": -1}` once, with `"error": sentence` when the node
+could not be set up; then `{"id", "argv", "env", "cwd", "fds"}` with the descriptors that the
+program gets under the numbers in `fds`; with a "function" beside its arguments in "argv", it is a
+fork of this process that calls it. The answer is `{"id", "pid"}` (as the node counts) with a
+pidfd, or `{"id", "errno"}`, and when the program has ended `{"exit": id, "status": wait status}`.
 """
 
 import array
@@ -23,6 +27,7 @@ import contextlib
 import ctypes
 import fcntl
 import gc
+import importlib
 import json
 import os
 import select
@@ -31,6 +36,7 @@ import socket
 import stat
 import struct
 import sys
+import traceback
 from typing import Any, NoReturn
 
 CLONE_NEWNS = 0x00020000
@@ -44,7 +50,7 @@ MNT_DETACH = 2
 SYS_MOUNT_SETATTR = 442
 AT_FDCWD, AT_RECURSIVE = -100, 0x8000
 MOUNT_ATTR_RDONLY = 1
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 LARGEST_MESSAGE = 1 << 18
@@ -235,6 +241,30 @@ def raise_loopback() -> None:
 # -- a node's programs ------------------------------------------------------------------------
 
 
+def become_function(request: dict[str, Any], kept: set[int]) -> NoReturn:
+    """Run a function, `module:name`, as a console script does; close all descriptors but `kept`."""
+    # Nothing is executed that would close them.
+    for number in [int(name) for name in os.listdir("/proc/self/fd")]:
+        if number not in kept:
+            with contextlib.suppress(OSError):
+                os.close(number)
+    os.environ.clear()
+    os.environ.update(request["env"])
+    module, _, name = request["function"].partition(":")
+    libc.prctl(PR_SET_NAME, module.rpartition(".")[2].encode()[:15])
+    status = 0
+    try:
+        status = getattr(importlib.import_module(module), name)(request["argv"]) or 0
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    finally:
+        sys.stdout.flush()
+        os._exit(status)
+
+
 def become_program(request: dict[str, Any], fds: list[int], failure: int) -> NoReturn:
     """Turn this process into the program; on failure write errno to `failure` and leave."""
     try:
@@ -251,8 +281,11 @@ def become_program(request: dict[str, Any], fds: list[int], failure: int) -> NoR
         for fd, target in zip(moved, targets, strict=True):
             os.dup2(fd, target)
         os.chdir(request["cwd"])
-        for number in (signal.SIGCHLD, signal.SIGPIPE):
-            signal.signal(number, signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        if "function" in request:
+            become_function(request, {0, 1, 2, *targets})
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         os.execvpe(request["argv"][0], request["argv"], request["env"])
     except OSError as error:
         os.write(failure, struct.pack("i", error.errno or 0))
@@ -370,6 +403,25 @@ def make_node(control: socket.socket, own: int, spec: dict[str, Any], end: int) 
     send(control, {"id": spec["id"], "pid": pid})
 
 
+def keep_shared() -> None:
+    """Leave what there is now to itself: a page that the collector writes to is copied."""
+    gc.collect()
+    gc.freeze()
+
+
+def load_modules(control: socket.socket, spec: dict[str, Any]) -> None:
+    """Import modules and tell the harness."""
+    sys.path[:] = spec["path"]
+    try:
+        for name in spec["modules"]:
+            importlib.import_module(name)
+    except Exception as error:
+        send(control, {"id": spec["id"], "error": f"{type(error).__name__}: {error}"})
+        return
+    keep_shared()
+    send(control, {"id": spec["id"]})
+
+
 def main() -> None:
     """Make nodes as asked until the harness closes the control socket or dies."""
     control = socket.socket(fileno=int(sys.argv[1]))
@@ -378,8 +430,7 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for fd in (control.fileno(), parent):
         os.set_inheritable(fd, False)
-    gc.collect()
-    gc.freeze()
+    keep_shared()
     send(control, {"id": 0, "pid": os.getpid()})
     poll = select.poll()
     poll.register(control, select.POLLIN)
@@ -392,7 +443,10 @@ def main() -> None:
         if received is None:
             return
         spec, fds = received
-        make_node(control, own, spec, fds[0])
+        if "modules" in spec:
+            load_modules(control, spec)
+        else:
+            make_node(control, own, spec, fds[0])
         for fd in fds:
             os.close(fd)
 

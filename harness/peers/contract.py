@@ -222,6 +222,11 @@ class Peer(Protocol):
         ...
 
     @property
+    def modules(self) -> tuple[str, ...]:
+        """Python modules that its nodes have loaded, for `Node.spawn_function`; mostly none."""
+        ...
+
+    @property
     def negotiates(self) -> bool:
         """Whether it speaks IKE; a keying tool does not."""
         ...

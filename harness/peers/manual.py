@@ -18,6 +18,7 @@ class IpXfrm:
 
     name: str = "ip-xfrm"
     image: str = ""
+    modules: tuple[str, ...] = ()
     negotiates: bool = False
     dialects: tuple[str, ...] = ("ip-xfrm",)
     data_planes: tuple[DataPlane, ...] = ("kernel",)

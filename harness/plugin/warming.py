@@ -17,6 +17,7 @@ from harness.network.namespaces import Spawner
 from harness.network.network import Network
 from harness.network.topologies import MOON_SUN
 from harness.plugin import hooks
+from harness.plugin.options import PEERS
 
 IMAGES_IN_GUEST = Path("/images")
 
@@ -45,6 +46,8 @@ def pytest_ikelab_warm(config: pytest.Config) -> None:
     background = Background()
     background.__enter__()
     spawner = background.run(Spawner.start())
+    peers = config.stash[PEERS].values()
+    background.run(spawner.load(name for peer in peers for name in peer.modules))
     for image in sorted(IMAGES_IN_GUEST.iterdir()) if IMAGES_IN_GUEST.is_dir() else ():
         background.run(_build(spawner, image))
     config.stash[WARMED] = Warmed(background, spawner)

@@ -58,6 +58,7 @@ class StrongSwan:
 
     version: str
     image: str
+    modules: tuple[str, ...] = ()
     negotiates: bool = True
     dialects: tuple[str, ...] = ("vici", "swanctl.conf", "ipsec.conf")
     data_planes: tuple[DataPlane, ...] = ("kernel", "userspace")
