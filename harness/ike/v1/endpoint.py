@@ -153,6 +153,13 @@ class Endpoint:
         """Ask R-U-THERE now; raises LookupError."""
         self._session(isakmp).upkeep.ask_peer(now)
 
+    def follow(self, inbound_spi: bytes, remote: Address) -> None:
+        """Send to where the authentic ESP of an IPsec SA came from: its NAT mapped anew."""
+        record = self._hub.ipsec.get(inbound_spi)
+        session = None if record is None else self._hub.newest(record.sa.connection, record.peer)
+        if session is not None:
+            session.follow(Path(session.negotiation.path.local, remote))
+
     def count_traffic(self, inbound_spi: bytes, octets: int, now: float) -> None:
         """Note that an IPsec SA carried that many octets more, for lifetimes in kilobytes."""
         record = self._hub.ipsec.get(inbound_spi)

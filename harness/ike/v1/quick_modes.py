@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.ike.address import Datagram
+from harness.ike.address import Datagram, Path
 from harness.ike.constants_v1 import ExchangeType, Flag, NotifyType, ProtocolId
 from harness.ike.payload import Payload, every
 from harness.ike.payloads_v1 import Notification
@@ -118,7 +118,7 @@ class QuickModes:
         opened = sa.open(message, running.iv)
         payloads = authentic_payloads(opened, lambda rest: mode.hash_of(number, rest))
         self._running[message.message_id] = running
-        session.follow(arrived)
+        session.follow(Path(arrived.destination, arrived.source))
         clear = Plain(message, session.negotiation.path).forged(payloads=payloads, encrypted=b"")
         plain = session.opened(clear.message, arrived)
         if plain is None:

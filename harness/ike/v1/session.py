@@ -278,7 +278,7 @@ class Session:
         payloads = informational.receive(self, message, now)
         if encrypted:
             self._spend(message.message_id)
-            self.follow(arrived)
+            self.follow(Path(arrived.destination, arrived.source))
         clear = Plain(message, self.negotiation.path).forged(payloads=payloads, encrypted=b"")
         plain = self.opened(clear.message, arrived)
         if plain is not None:
@@ -290,9 +290,8 @@ class Session:
         self._spent.append(message_id)
         self._spent_ids.add(message_id)
 
-    def follow(self, arrived: Datagram) -> None:
-        """Answer to where an authentic message came from, where a NAT may have moved the peer."""
-        path = Path(arrived.destination, arrived.source)
+    def follow(self, path: Path) -> None:
+        """Use the path of something authentic, where a NAT may have moved the peer."""
         if self.established and self.negotiation.nat.present and path != self.negotiation.path:
             self.negotiation.path = path
             self.host.emit(PathChanged(self.cookie, path))

@@ -82,7 +82,7 @@ class AuthTask:
         if connection.mobike:
             payloads.append(Notify(NotifyType.MOBIKE_SUPPORTED))
         if connection.children and not (connection.childless and sa.abilities.childless):
-            self._offer = first_offer(sa, connection.children[0])
+            self._offer = first_offer(sa, sa.first_child or connection.children[0])
             payloads.extend(offer_payloads(self._offer))
         return tuple(payloads)
 

@@ -44,8 +44,12 @@ class Commands:
         now: float,
         remote: Address | None = None,
         local: Address | None = None,
+        child: str | None = None,
     ) -> bytes:
-        """Begin IKE_SA_INIT and return the SPI of the new IKE SA."""
+        """Begin IKE_SA_INIT and return the SPI of the new IKE SA.
+
+        `child` is the CHILD_SA to make in IKE_AUTH, the first that is configured unless told.
+        """
         found = self._connection(connection)
         to = remote or found.remote
         if to is None:
@@ -53,6 +57,7 @@ class Commands:
         endpoint = self._endpoint
         path = Path(local or found.local or endpoint.local, to)
         sa = IkeSa(endpoint, found, path, endpoint.new_ike_spi(), initiator=True, now=now)
+        sa.first_child = None if child is None else found.child(child)
         endpoint.adopt(sa)
         self._queue(sa, InitTask(), now)
         return sa.spi
@@ -107,6 +112,12 @@ class Commands:
         if not sa.abilities.mobike:
             raise LookupError(f"The peer of IKE SA {ike.hex()} does not do MOBIKE; reconnect.")
         self._queue(sa, AddressUpdate(Path(local, remote or sa.path.remote)), now)
+
+    def follow(self, ike: bytes, remote: Address, now: float) -> None:
+        """Send to where authentic ESP of the peer came from: its NAT mapped anew (2.23)."""
+        sa = self._sa(ike)
+        if sa.follow(Path(sa.path.local, remote)):
+            self._endpoint.touch(sa)
 
     def exchange(self, ike: bytes, exchange: int, payloads: Iterable[Payload], now: float) -> None:
         """Begin any exchange with any payloads, whose response changes nothing at this end."""

@@ -18,7 +18,7 @@ from harness.ike.payloads_v2 import Notify
 from harness.ike.transforms import KeyExchange
 from harness.ike.v2.child_sa import ChildRecord, ChildTable
 from harness.ike.v2.collisions import Collision
-from harness.ike.v2.connection import Connection, Identity
+from harness.ike.v2.connection import ChildConfig, Connection, Identity
 from harness.ike.v2.events import (
     ChildSaRemoved,
     Event,
@@ -115,6 +115,7 @@ class IkeSa:
         self.tasks: deque[Task] = deque()
         self.delayed: list[tuple[float, Task]] = []
         self.collision: Collision | None = None
+        self.first_child: ChildConfig | None = None
         self.predecessor: bytes | None = None
         self.successor: bytes | None = None
         self.followups: dict[bytes, Unfinished] = {}
@@ -288,7 +289,7 @@ class IkeSa:
         if self.state is IkeState.CLOSED:
             return
         self._parts[False].clear()
-        self._follow_peer(arrival)
+        self.follow(arrival.path)
         scripted = self.host.seam.answering(arrival.plain)
         if scripted is not None:
             self.reply(arrival, Answer(tuple(scripted)))
@@ -298,12 +299,17 @@ class IkeSa:
             self.reply(arrival, answer)
             self.advance(now)
 
-    def _follow_peer(self, arrival: Arrival) -> None:
-        """Follow a peer whose NAT gave it another address (RFC 7296 2.23), unless by MOBIKE."""
-        moved = arrival.path.remote != self.path.remote
-        if moved and self.announced and self.nat.remote and not self.abilities.mobike:
-            self.path = arrival.path
-            self.emit(PathChanged(self.spi, self.path, self.nat.present))
+    def follow(self, path: Path) -> bool:
+        """Follow a peer whose NAT gave it another address (RFC 7296 2.23), unless by MOBIKE.
+
+        Returns whether the path is another one now.
+        """
+        moved = path.remote != self.path.remote
+        if not moved or not self.announced or not self.nat.remote or self.abilities.mobike:
+            return False
+        self.path = path
+        self.emit(PathChanged(self.spi, self.path, self.nat.present))
+        return True
 
     def _opened(
         self, message: Message, octets: bytes, path: Path, arrived: Datagram
