@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A service put together from a configuration: its engines, its sockets, its data plane.
+
+Everything here opens what it needs in the network namespace that the calling thread is in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from harness.daemon.configuration import DaemonConfiguration
+from harness.daemon.data_plane import DataPlane, PlaneListener
+from harness.daemon.enforcement import KeyLog
+from harness.daemon.engine import Engine
+from harness.daemon.ikev2 import Ikev2, uniques
+from harness.daemon.kernel_plane import KernelPlane
+from harness.daemon.reqids import Reqids
+from harness.daemon.service import MakePlane, Service
+from harness.daemon.sockets import Sockets, open_sockets
+from harness.ike.address import Address
+from harness.ike.v2.chance import Draw, from_randomness
+from harness.ike.v2.connection import Settings
+from harness.ike.v2.endpoint import Endpoint
+from harness.ike.v2.seam import Seam
+from harness.kernel.socket import XfrmSocket
+
+if TYPE_CHECKING:
+    from harness.ike.v1.chance import Draw as DrawV1
+    from harness.ike.v1.seam import Seam as SeamV1
+
+ANYWHERE = Address("0.0.0.0")
+
+
+@dataclass(frozen=True)
+class Scripting:
+    """Where a test stands in a daemon: at the messages, and at the randomness, of each version."""
+
+    seam: Seam | None = None
+    seam_v1: SeamV1 | None = None
+    draw: Draw | None = None
+    draw_v1: DrawV1 | None = None
+
+
+UNSCRIPTED = Scripting()
+
+
+def make_service(
+    configuration: DaemonConfiguration,
+    *,
+    key_log: KeyLog | None = None,
+    scripting: Scripting = UNSCRIPTED,
+) -> Service:
+    """A service that only wants to be started; call it on the loop that it is to run on.
+
+    Raises `SocketError` and `DataPlaneError`.
+    """
+    kernel = configuration.data_plane == "kernel"
+    sockets = open_sockets(configuration.listen, kernel_esp=kernel)
+    try:
+        plane = kernel_plane() if kernel else userspace_plane(sockets)
+        reqids = Reqids()
+        engines = make_engines(configuration, sockets, reqids, scripting)
+        return Service(configuration, engines, reqids, sockets, plane, key_log=key_log)
+    except BaseException:
+        sockets.close()
+        raise
+
+
+def make_engines(
+    configuration: DaemonConfiguration, sockets: Sockets, reqids: Reqids, scripting: Scripting
+) -> list[Engine]:
+    """Both engines; that of IKEv1 only where a connection wants it."""
+    numbers = uniques()
+    endpoint = Endpoint(
+        ANYWHERE,
+        configuration.v2,
+        scripting.draw or from_randomness(os.urandom),
+        dated(configuration.settings),
+        scripting.seam,
+    )
+    engines: list[Engine] = [Ikev2(endpoint, numbers, reqids, sockets.own_address)]
+    if configuration.v1:
+        from harness.daemon.ikev1 import Ikev1
+        from harness.ike.v1 import chance
+        from harness.ike.v1.endpoint import Endpoint as EndpointV1
+
+        draw = scripting.draw_v1 or chance.from_randomness(os.urandom)
+        endpoint_v1 = EndpointV1(configuration.v1, draw, seam=scripting.seam_v1)
+        engines.append(Ikev1(endpoint_v1, numbers, reqids))
+    return engines
+
+
+def dated(settings: Settings) -> Settings:
+    """Settings with the date at which the running loop's clock was 0, for certificates."""
+    return replace(settings, epoch=epoch())
+
+
+def epoch() -> datetime:
+    """The date at which the running loop's clock was 0."""
+    return datetime.now(UTC) - timedelta(seconds=asyncio.get_running_loop().time())
+
+
+def kernel_plane() -> MakePlane:
+    """What makes the kernel's data plane of this namespace."""
+    xfrm = XfrmSocket()
+
+    async def make(listener: PlaneListener) -> DataPlane:
+        plane = KernelPlane(xfrm, listener)
+        await plane.watch()
+        return plane
+
+    return make
+
+
+def userspace_plane(sockets: Sockets) -> MakePlane:
+    """What makes a data plane of this process, on a TUN device of this namespace."""
+    raise NotImplementedError
