@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from harness.kernel.sad import Sad
 from harness.kernel.spd import Spd
@@ -12,6 +13,8 @@ from harness.lab.background import Background
 from harness.lab.station import Station
 from harness.network.namespaces import Completed
 from harness.peers.contract import ChildSa, IkeSa, NegotiationFailed
+
+T = TypeVar("T")
 
 WITHIN = 10.0
 """Seconds of lab time that a wait lasts unless the scenario says otherwise."""
@@ -84,6 +87,28 @@ class Gateway:
         Raises CommandFailed with the kernel's own words.
         """
         return self.run("ip", "xfrm", *command.split()).stdout.decode()
+
+    # A scripted daemon.
+
+    def act(self, work: Callable[[Any, float], T], version: int = 2) -> T:
+        """Do something with the engine of a scripted daemon, and return once all is done.
+
+        `work` is given the engine of that IKE version and the instant, as `Held.release` wants
+        them. Raises `PeerError` for a daemon that is not scripted.
+        """
+        return self._background.run(self._station.scripted.act(work, version))
+
+    def until(self, condition: Callable[[], bool], within: float = WITHIN) -> None:
+        """Return as soon as a condition holds, which each message of a scripted daemon may change.
+
+        It is called on the lab's loop. Raises AssertionError when it does not hold in time.
+        """
+        self._background.run(self._station.scripted.until(condition, within))
+
+    @property
+    def observed(self) -> Sequence[Any]:
+        """Every event of a scripted daemon's engines so far, in order."""
+        return self._background.call(lambda: tuple(self._station.scripted.observed))
 
     # What can be waited for.
 

@@ -28,6 +28,7 @@ from harness.peers.contract import (
     IkeSa,
     Peer,
     PeerError,
+    Scriptable,
 )
 
 POLL = 0.05
@@ -69,8 +70,17 @@ class Station:
             raise PeerError(f"{self.node.name} has no daemon yet: bring the lab up first")
         return self._daemon
 
+    @property
+    def scripted(self) -> Scriptable:
+        """The daemon, where it runs within the harness; raises `PeerError` for others."""
+        if not isinstance(self._daemon, Scriptable):
+            raise PeerError(f"{self.peer.name} on {self.node.name} is not scripted")
+        return self._daemon
+
     async def close(self) -> None:
-        """Close the socket to the kernel; the daemon ends with its node."""
+        """Close the socket to the kernel; a daemon that is a process ends with its node."""
+        if isinstance(self._daemon, Scriptable):
+            await self._daemon.close()
         self._xfrm.close()
 
     # Waits.

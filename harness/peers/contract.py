@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from harness.network.namespaces import Node
 from harness.peers.connection import Side
+
+T = TypeVar("T")
 
 DataPlane = Literal["kernel", "userspace"]
 
@@ -205,6 +207,31 @@ class Daemon(Protocol):
 
     async def crash(self) -> None:
         """Kill the daemon: no delete, no clean-up (SIGKILL)."""
+        ...
+
+
+@runtime_checkable
+class Scriptable(Daemon, Protocol):
+    """A daemon that runs within the harness, whose engines a scenario can get at."""
+
+    @property
+    def observed(self) -> Sequence[Any]:
+        """Every event of its engines so far, in order."""
+        ...
+
+    async def act(self, work: Callable[[Any, float], T], version: int = 2) -> T:
+        """Do something with the engine of an IKE version, and return once all it led to is done.
+
+        `work` is given the engine and the instant.
+        """
+        ...
+
+    async def until(self, condition: Callable[[], bool], within: float) -> None:
+        """Return as soon as a condition holds; raises AssertionError when it does not in time."""
+        ...
+
+    async def close(self) -> None:
+        """End without a word to any peer and leave nothing of it."""
         ...
 
 

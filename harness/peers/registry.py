@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import entry_points
 
 from harness.peers.contract import Peer
+from harness.peers.ikelabd import Ikelabd
 from harness.peers.manual import IpXfrm
 from harness.peers.strongswan import StrongSwan
 
@@ -33,8 +34,8 @@ def drivers() -> Mapping[str, Driver]:
 def known_peers(images: Iterable[tuple[str, str]]) -> dict[str, Peer]:
     """Every peer by its name; `images` are pairs of an image's name and the version in it."""
     available = drivers()
-    by_hand = IpXfrm()
-    peers: dict[str, Peer] = {by_hand.name: by_hand}
+    without_image: tuple[Peer, ...] = (IpXfrm(), Ikelabd())
+    peers = {peer.name: peer for peer in without_image}
     for image, version in images:
         driver = available.get(image.rpartition("-")[0])
         if driver is not None:
