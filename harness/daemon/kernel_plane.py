@@ -50,8 +50,13 @@ class KernelPlane:
         self._pairs: dict[int, _Installed] = {}
         self._reqids: set[int] = set()
 
-    async def watch(self) -> None:
-        """Tell the listener from now on what the kernel says of these SAs and routes."""
+    async def start(self) -> None:
+        """Take the SAD and the SPD over, and tell the listener what the kernel says of them.
+
+        Whatever a daemon that crashed has left there is removed: nobody would ever rekey it.
+        """
+        async with _explained("emptying the SAD and the SPD"):
+            await self._xfrm.flush()
         await self._xfrm.subscribe(self._take)
 
     async def install(self, pair: SaPair, *, outbound: bool) -> None:

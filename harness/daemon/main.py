@@ -13,10 +13,12 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.daemon.configuration import ConfigurationError, DaemonConfiguration
+from harness.daemon.dialects import DIALECTS, read_file
 
 if TYPE_CHECKING:
     from harness.daemon.credentials import Credentials
@@ -33,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     credentials = Credentials(options.config.parent)
     try:
-        configuration = _read(options.config, credentials)
+        configuration = _read(options, credentials)
     except ConfigurationError as error:
         print(f"{error}", file=sys.stderr)
         return USAGE
@@ -51,7 +53,11 @@ def _parser() -> argparse.ArgumentParser:
         "Exit status: 0 stopped as asked, 2 usage or configuration, 3 what it needs cannot be had",
         allow_abbrev=False,
     )
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="TOML")
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="what to do")
+    parser.add_argument("--dialect", choices=DIALECTS, default="native", help="its language")
+    parser.add_argument(
+        "--data-plane", choices=("kernel", "userspace"), help="who does ESP, whatever the file says"
+    )
     parser.add_argument("--control", type=Path, metavar="SOCKET", help="take commands here")
     parser.add_argument("--keys", type=Path, metavar="DIR", help="write Wireshark's tables there")
     parser.add_argument("--check", action="store_true", help="only check the configuration")
@@ -59,10 +65,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _read(path: Path, credentials: Credentials) -> DaemonConfiguration:
-    from harness.daemon.toml_dialect import read_file
-
-    return read_file(path, credentials)
+def _read(options: argparse.Namespace, credentials: Credentials) -> DaemonConfiguration:
+    configuration = read_file(options.config, options.dialect, credentials)
+    if options.data_plane is not None:
+        return replace(configuration, data_plane=options.data_plane)
+    return configuration
 
 
 async def _run(
@@ -97,7 +104,7 @@ async def _run(
     if options.ready_fd is not None:
         os.write(options.ready_fd, b"ready\n")
         os.close(options.ready_fd)
-    await _until_told(service, options.config, credentials)
+    await _until_told(service, options, credentials)
     _say("ikelabd stops")
     if control is not None:
         await control.close()
@@ -105,7 +112,9 @@ async def _run(
     return 0
 
 
-async def _until_told(service: Service, path: Path, credentials: Credentials) -> None:
+async def _until_told(
+    service: Service, options: argparse.Namespace, credentials: Credentials
+) -> None:
     """Return at SIGTERM or SIGINT; at SIGHUP read the configuration again."""
     loop = asyncio.get_running_loop()
     told: asyncio.Queue[int] = asyncio.Queue()
@@ -113,12 +122,12 @@ async def _until_told(service: Service, path: Path, credentials: Credentials) ->
         loop.add_signal_handler(number, told.put_nowait, number)
     while await told.get() == signal.SIGHUP:
         try:
-            configuration = _read(path, credentials)
+            configuration = _read(options, credentials)
         except ConfigurationError as error:
             _say(f"the configuration stays as it was: {error}")
             continue
         await service.reconfigure(configuration)
-        _say(f"{path} was read again")
+        _say(f"{options.config} was read again")
 
 
 def _log(report: Report) -> None:

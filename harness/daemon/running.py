@@ -7,13 +7,14 @@ Everything here opens what it needs in the network namespace that the calling th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from harness.daemon.configuration import DaemonConfiguration
-from harness.daemon.data_plane import DataPlane, PlaneListener
+from harness.daemon.data_plane import DataPlane, PlaneEvent, PlaneListener
 from harness.daemon.enforcement import KeyLog
 from harness.daemon.engine import Engine
 from harness.daemon.ikev2 import Ikev2, uniques
@@ -21,7 +22,7 @@ from harness.daemon.kernel_plane import KernelPlane
 from harness.daemon.reqids import Reqids
 from harness.daemon.service import MakePlane, Service
 from harness.daemon.sockets import Sockets, open_sockets
-from harness.ike.address import Address
+from harness.ike.address import Address, Datagram, Path
 from harness.ike.v2.chance import Draw, from_randomness
 from harness.ike.v2.connection import Settings
 from harness.ike.v2.endpoint import Endpoint
@@ -110,7 +111,7 @@ def kernel_plane() -> MakePlane:
 
     async def make(listener: PlaneListener) -> DataPlane:
         plane = KernelPlane(xfrm, listener)
-        await plane.watch()
+        await plane.start()
         return plane
 
     return make
@@ -118,4 +119,24 @@ def kernel_plane() -> MakePlane:
 
 def userspace_plane(sockets: Sockets) -> MakePlane:
     """What makes a data plane of this process, on a TUN device of this namespace."""
-    raise NotImplementedError
+    from harness.daemon.userspace.plane import UserspacePlane
+
+    listeners: list[PlaneListener] = []
+
+    def tell(event: PlaneEvent) -> None:
+        for listener in listeners:
+            listener(event)
+
+    def send(octets: bytes, path: Path) -> None:
+        # ESP may be lost like any other packet: whoever sent it does not wait for it.
+        with contextlib.suppress(OSError):
+            sockets.send(Datagram(octets, path.local, path.remote))
+
+    plane = UserspacePlane(tell, send)
+
+    async def make(listener: PlaneListener) -> DataPlane:
+        listeners.append(listener)
+        await plane.start()
+        return plane
+
+    return make

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import replace
-from pathlib import Path
 
 from harness.daemon.complaints import Complaint, refusal
 from harness.daemon.configuration import ConfigurationError, DaemonConfiguration, Startup
@@ -20,31 +19,14 @@ from harness.daemon.toml_table import Table
 from harness.daemon.toml_values import address
 from harness.ike.v2.connection import Retransmission, Settings
 
-LARGEST = 1 << 20
 _WHERE = re.compile(r"\(at line (\d+), column \d+\)")
 
 
-def read_file(path: Path, credentials: Credentials | None = None) -> DaemonConfiguration:
-    """The configuration in a file; raises `ConfigurationError` with a line for each mistake.
+def read_toml(text: str, file: str, credentials: Credentials) -> DaemonConfiguration:
+    """The configuration in a text; raises `ConfigurationError` with a line for each mistake.
 
-    Certificates, keys and secrets in files of their own are found beside it.
+    Certificates, keys and secrets may be in files of their own, beside the configuration's.
     """
-    try:
-        octets = path.read_bytes()
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
-    if len(octets) > LARGEST:
-        raise ConfigurationError(f"{path}: is larger than 1 MiB; is it the right file?")
-    try:
-        text = octets.decode()
-    except UnicodeDecodeError as error:
-        line = octets[: error.start].count(b"\n") + 1
-        raise ConfigurationError(f"{path}:{line}: is not UTF-8; save it as UTF-8") from None
-    return read_text(text, str(path), credentials or Credentials(path.parent))
-
-
-def read_text(text: str, file: str, credentials: Credentials) -> DaemonConfiguration:
-    """The configuration in a text that is said to be from a file."""
     try:
         values = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:

@@ -6,9 +6,20 @@ from __future__ import annotations
 import json
 
 from harness.peers.connection import Certificate, PreSharedKey, Side
-from harness.peers.contract import DataPlane, NativeFile
+from harness.peers.contract import Configuration, DataPlane, NativeFile, Unsupported
 
 CONFIGURATION = "/run/ikelabd.toml"
+
+
+def files_of(configuration: Configuration) -> tuple[NativeFile, ...]:
+    """The files of a configuration, the one to begin with first; raises `Unsupported`."""
+    if configuration.files:
+        return configuration.files
+    if configuration.dialect != "native":
+        raise Unsupported(
+            f"ikelabd writes no {configuration.dialect} configuration by itself; give it a file"
+        )
+    return (native_file(configuration.side, configuration.data_plane),)
 
 
 def native_file(side: Side | None, data_plane: DataPlane) -> NativeFile:

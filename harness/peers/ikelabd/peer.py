@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.daemon.dialects import DIALECTS
 from harness.network.namespaces import Node, Process
 from harness.network.waiting import readable
 from harness.peers.contract import (
@@ -21,7 +22,7 @@ from harness.peers.contract import (
     Unsupported,
     keep_copy,
 )
-from harness.peers.ikelabd.native import CONFIGURATION, native_file
+from harness.peers.ikelabd.native import files_of
 from harness.peers.ikelabd.process import ControlClient, IkelabdProcess
 
 if TYPE_CHECKING:
@@ -31,7 +32,11 @@ if TYPE_CHECKING:
     from harness.ike.v2.seam import Seam
     from harness.peers.ikelabd.scripted import ScriptedIkelabd
 
+READY, KEYS, FIRST_FOLDER = 4, 5, 6
+"""Descriptors of the process: where it says that it is ready, its keys, its search path."""
 CONTROL = "/run/ikelabd.sock"
+# Without the site module: all that it would find is in the search path already.
+ALONE = ("-s", "-S", "-P")
 LOG, ERRORS = "ikelabd.log", "ikelabd-errors.log"
 REFUSED = 2
 """The exit status that says that the configuration cannot be used."""
@@ -44,7 +49,7 @@ class Ikelabd:
     name: str = "ikelabd"
     image: str = ""
     negotiates: bool = True
-    dialects: tuple[str, ...] = ("native",)
+    dialects: tuple[str, ...] = DIALECTS
     data_planes: tuple[DataPlane, ...] = ("kernel", "userspace")
 
     async def start(
@@ -59,11 +64,11 @@ class Ikelabd:
         if configuration.options:
             named = ", ".join(configuration.options)
             raise Unsupported(f"{self.name} has no settings of another daemon: {named}")
-        files = configuration.files or (native_file(configuration.side, configuration.data_plane),)
+        files = files_of(configuration)
         for file in files:
             node.write(file.path, file.text, file.mode)
             keep_copy(file, logs)
-        process = await _spawn(node, logs)
+        process = await _spawn(node, files[0].path, configuration, logs)
         control = ControlClient(node.root / CONTROL.lstrip("/"))
         daemon = IkelabdProcess(node, process, control)
         try:
@@ -91,28 +96,35 @@ class Ikelabd:
         return ScriptedIkelabd(Scripting(seam, seam_v1, draw, draw_v1))
 
 
-async def _spawn(node: Node, logs: Path) -> Process:
+async def _spawn(node: Node, path: str, configuration: Configuration, logs: Path) -> Process:
     """The process, once it says that it is ready; raises `ConfigurationRefused`, `PeerError`."""
-    keys = os.open(logs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    output, errors = (_log_file(logs / name) for name in (LOG, ERRORS))
     ready, tell_ready = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(ready, False)
-    # The folder of the run cannot be reached by its path where the node's files are read-only.
-    where = ("--config", CONFIGURATION, "--control", CONTROL, "--keys", "/proc/self/fd/5")
-    try:
-        process = await node.spawn(
-            [*_interpreter(), "-m", "harness.daemon", *where, "--ready-fd", "4"],
-            env={"PYTHONPATH": _search_path(), "PYTHONDONTWRITEBYTECODE": "1"},
-            stdout=output,
-            stderr=errors,
-            fds={4: tell_ready, 5: keys},
-        )
-    except BaseException:
-        os.close(ready)
-        raise
-    finally:
-        for descriptor in (keys, output, errors, tell_ready):
-            os.close(descriptor)
+    with contextlib.ExitStack() as given:
+        # Descriptors: the folder of the run cannot be written by its path in the node, whose files
+        # are read-only, and what lies below /tmp or /run here cannot be seen there at all.
+        fds = {READY: tell_ready, KEYS: os.open(logs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)}
+        found = [Path(entry) for entry in sys.path if Path(entry).is_dir() and entry]
+        for number, folder in enumerate(found, FIRST_FOLDER):
+            fds[number] = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        output, errors = (_log_file(logs / name) for name in (LOG, ERRORS))
+        for descriptor in (*fds.values(), output, errors):
+            given.callback(os.close, descriptor)
+        ready_there = ("--ready-fd", str(READY))
+        where = ("--config", path, "--control", CONTROL, "--keys", f"/proc/self/fd/{KEYS}")
+        how = ("--dialect", configuration.dialect, "--data-plane", configuration.data_plane)
+        folders = (f"/proc/self/fd/{number}" for number in fds if number >= FIRST_FOLDER)
+        try:
+            process = await node.spawn(
+                [sys.executable, *ALONE, "-m", "harness.daemon", *where, *how, *ready_there],
+                env={"PYTHONPATH": os.pathsep.join(folders), "PYTHONDONTWRITEBYTECODE": "1"},
+                stdout=output,
+                stderr=errors,
+                fds=fds,
+            )
+        except BaseException:
+            os.close(ready)
+            raise
     try:
         await readable(ready)
         if os.read(ready, 64):
@@ -125,15 +137,6 @@ async def _spawn(node: Node, logs: Path) -> Process:
         raise ConfigurationRefused(f"ikelabd refused its configuration: {said}")
     last = said.splitlines()[-1:]
     raise PeerError(f"ikelabd on {node.name} ended with {status}: {' '.join(last)}")
-
-
-def _interpreter() -> Sequence[str]:
-    # Without the site module: all that it would find is in the search path already.
-    return (sys.executable, "-s", "-S", "-P")
-
-
-def _search_path() -> str:
-    return os.pathsep.join(entry for entry in sys.path if entry)
 
 
 def _log_file(path: Path) -> int:

@@ -18,7 +18,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,13 +26,13 @@ from harness.daemon.commands import Commands, Failed
 from harness.daemon.configuration import ConfigurationError
 from harness.daemon.credentials import Credentials
 from harness.daemon.data_plane import DataPlaneError
+from harness.daemon.dialects import DIALECTS, read_text
 from harness.daemon.engine import Refusal
 from harness.daemon.key_log import WiresharkKeyLog
 from harness.daemon.reports import Report, sentence
 from harness.daemon.running import UNSCRIPTED, Scripting, make_service
 from harness.daemon.service import Service
 from harness.daemon.sockets import SocketError
-from harness.daemon.toml_dialect import read_text
 from harness.network.namespaces import Node
 from harness.peers.contract import (
     Configuration,
@@ -45,7 +45,7 @@ from harness.peers.contract import (
     keep_copy,
 )
 from harness.peers.ikelabd.events import event_of, ike_of
-from harness.peers.ikelabd.native import native_file
+from harness.peers.ikelabd.native import files_of
 
 T = TypeVar("T")
 
@@ -60,20 +60,22 @@ class ScriptedIkelabd:
     name: str = "ikelabd"
     image: str = ""
     negotiates: bool = True
-    dialects: tuple[str, ...] = ("native",)
+    dialects: tuple[str, ...] = DIALECTS
     data_planes: tuple[DataPlane, ...] = ("kernel", "userspace")
 
     async def start(
         self, node: Node, configuration: Configuration, listener: Listener, logs: Path
     ) -> ServiceInNode:
         """Run the daemon on this loop, in the node's network, and return when it can negotiate."""
-        written = native_file(configuration.side, configuration.data_plane)
-        native = (*configuration.files, written)[0]
-        keep_copy(native, logs)
+        files = files_of(configuration)
+        for file in files:
+            keep_copy(file, logs)
         log = os.open(logs / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         key_log = WiresharkKeyLog(logs)
         try:
-            read = read_text(native.text, native.path, Credentials(logs))
+            first = files[0]
+            read = read_text(first.text, first.path, configuration.dialect, Credentials(logs))
+            read = replace(read, data_plane=configuration.data_plane)
             with node.entered():
                 service = make_service(read, key_log=key_log, scripting=self.scripting)
         except ConfigurationError as error:
