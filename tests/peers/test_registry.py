@@ -7,7 +7,12 @@ IMAGES = [("strongswan-bookworm", "5.9.8"), ("strongswan-trixie", "6.0.1"), ("gu
 
 
 def test_each_image_with_a_driver_is_a_peer_at_its_version() -> None:
-    assert sorted(known_peers(IMAGES)) == ["ip-xfrm", "ikelabd", "strongswan@5.9.8", "strongswan@6.0.1"]
+    assert sorted(known_peers(IMAGES)) == [
+        "ip-xfrm",
+        "ikelabd",
+        "strongswan@5.9.8",
+        "strongswan@6.0.1",
+    ]
 
 
 def test_a_peer_knows_its_image() -> None:

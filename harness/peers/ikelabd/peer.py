@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
+import pkgutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness import daemon
 from harness.daemon.dialects import DIALECTS
 from harness.network.namespaces import Node, Process
 from harness.network.waiting import readable
@@ -32,11 +33,10 @@ if TYPE_CHECKING:
     from harness.ike.v2.seam import Seam
     from harness.peers.ikelabd.scripted import ScriptedIkelabd
 
-READY, KEYS, FIRST_FOLDER = 4, 5, 6
-"""Descriptors of the process: where it says that it is ready, its keys, its search path."""
+READY, KEYS = 4, 5
+"""Descriptors of the process: where it says that it is ready, and where its keys go."""
 CONTROL = "/run/ikelabd.sock"
-# Without the site module: all that it would find is in the search path already.
-ALONE = ("-s", "-S", "-P")
+ENTRY = "harness.daemon.main:main"
 LOG, ERRORS = "ikelabd.log", "ikelabd-errors.log"
 REFUSED = 2
 """The exit status that says that the configuration cannot be used."""
@@ -48,6 +48,11 @@ class Ikelabd:
 
     name: str = "ikelabd"
     image: str = ""
+    modules: tuple[str, ...] = tuple(
+        found.name
+        for found in pkgutil.walk_packages(daemon.__path__, f"{daemon.__name__}.")
+        if not found.name.endswith("__main__")
+    )
     negotiates: bool = True
     dialects: tuple[str, ...] = DIALECTS
     data_planes: tuple[DataPlane, ...] = ("kernel", "userspace")
@@ -101,26 +106,17 @@ async def _spawn(node: Node, path: str, configuration: Configuration, logs: Path
     ready, tell_ready = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(ready, False)
     with contextlib.ExitStack() as given:
-        # Descriptors: the folder of the run cannot be written by its path in the node, whose files
-        # are read-only, and what lies below /tmp or /run here cannot be seen there at all.
+        # A descriptor: the folder of the run cannot be written by its path in the node.
         fds = {READY: tell_ready, KEYS: os.open(logs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)}
-        found = [Path(entry) for entry in sys.path if Path(entry).is_dir() and entry]
-        for number, folder in enumerate(found, FIRST_FOLDER):
-            fds[number] = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         output, errors = (_log_file(logs / name) for name in (LOG, ERRORS))
         for descriptor in (*fds.values(), output, errors):
             given.callback(os.close, descriptor)
         ready_there = ("--ready-fd", str(READY))
         where = ("--config", path, "--control", CONTROL, "--keys", f"/proc/self/fd/{KEYS}")
         how = ("--dialect", configuration.dialect, "--data-plane", configuration.data_plane)
-        folders = (f"/proc/self/fd/{number}" for number in fds if number >= FIRST_FOLDER)
         try:
-            process = await node.spawn(
-                [sys.executable, *ALONE, "-m", "harness.daemon", *where, *how, *ready_there],
-                env={"PYTHONPATH": os.pathsep.join(folders), "PYTHONDONTWRITEBYTECODE": "1"},
-                stdout=output,
-                stderr=errors,
-                fds=fds,
+            process = await node.spawn_function(
+                ENTRY, [*where, *how, *ready_there], stdout=output, stderr=errors, fds=fds
             )
         except BaseException:
             os.close(ready)

@@ -59,6 +59,7 @@ class ScriptedIkelabd:
     scripting: Scripting = field(default=UNSCRIPTED, repr=False)
     name: str = "ikelabd"
     image: str = ""
+    modules: tuple[str, ...] = ()
     negotiates: bool = True
     dialects: tuple[str, ...] = DIALECTS
     data_planes: tuple[DataPlane, ...] = ("kernel", "userspace")
