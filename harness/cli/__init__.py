@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -37,6 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.for_pytest = given[len(own) + 1 :]
     try:
         status: int = options.command(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output has gone, as `head` does. What Python still holds goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except MachineError as error:
         print(f"ikelab: {error}", file=sys.stderr)
         return LOST
