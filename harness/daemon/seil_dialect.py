@@ -22,7 +22,7 @@ _TUNNEL = re.compile(r"interface\.(ipsec\d+)\.")
 def read_seil(text: str, file: str) -> DaemonConfiguration:
     """What a SEIL configuration says; raises `ConfigurationError` that names every wrong line.
 
-    A tunnel is initiated at once unless it is `responder-only`.
+    A tunnel is initiated at once unless it is `responder-only`. A router may have none.
     """
     sheet = read_lines(text)
     addresses = _addresses(sheet)
@@ -32,8 +32,6 @@ def read_seil(text: str, file: str) -> DaemonConfiguration:
     for tunnel in tunnels:
         tunnel.check()
     _check_routes(sheet, {*addresses, *names})
-    if not tunnels and not sheet.complaints:
-        sheet.complain(1, "interface.ipsec0.ipv4.source", "there is no tunnel; configure one")
     if sheet.complaints:
         raise refusal(file, sheet.complaints)
     connections = tuple(tunnel.connection() for tunnel in tunnels)

@@ -127,7 +127,7 @@ def test_another_group_is_refused_with_no_proposal_chosen_and_fits_once_the_peer
 def test_without_proxy_id_a_seil_asks_for_everything_and_refuses_narrower_identities():
     pair = pair_of(WITHOUT_PROXY_ID, children=(Child("lan", ANYTHING, ANYTHING),))
     transcript = Transcript(pair.a)
-    pair.b.script.sent(times=ALWAYS).replace(_narrowed)
+    pair.b.script.sent(times=ALWAYS).replace(narrowed)
     pair.initiate("ipsec0")
     pair.run()
     ids = transcript.payloads(ExchangeType.QUICK_MODE)[0][2:]
@@ -138,7 +138,7 @@ def test_without_proxy_id_a_seil_asks_for_everything_and_refuses_narrower_identi
     assert pair.a.sas == ()
 
 
-def _narrowed(plain: Plain) -> Plain:
+def narrowed(plain: Plain) -> Plain:
     """An answer with the responder's own subnets, as a strongSwan gives."""
     if not plain.is_exchange(ExchangeType.QUICK_MODE):
         return plain
