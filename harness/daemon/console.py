@@ -63,9 +63,7 @@ class Console:
                 return HELP
         except RouterRefused as refused:
             return [f"% {line}" for line in str(refused).split("\n")]
-        return [
-            f"% {printable(command[:60])}: there is no such command; help lists those there are"
-        ]
+        return [f"% {printable(command[:60])}: there is no such command; type help"]
 
     def _load(self) -> Iterable[str]:
         lines = []

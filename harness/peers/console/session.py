@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A session at a router's console: log in, type a command, read what it printed.
+
+Every method blocks, and raises `PeerError` in one sentence; a driver runs it in a thread.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TextIO
+
+import pexpect
+
+from harness.peers.console.lines import Line, open_line, over_descriptor
+from harness.peers.console.settings import Box
+from harness.peers.contract import PeerError
+
+_USER = r"(?i)(?:login|user ?name): *\Z"
+_PASSWORD = r"(?i)password:? *\Z"
+_REFUSED = r"(?i)login incorrect|permission denied|authentication fail|login failed|access denied"
+_NEW_HOST = r"\(yes/no(?:/\[fingerprint\])?\)\? *\Z"
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+
+
+class Session:
+    """A console that waits for a command."""
+
+    def __init__(self, line: Line, box: Box) -> None:
+        self._spawned = line.spawned
+        self._box = box
+        self._prompt = re.compile(rf"(?:\A|[\r\n])(?:{box.prompt})\Z")
+        if line.quiet:
+            self._send("")
+        self._log_in()
+
+    @classmethod
+    @contextmanager
+    def at(cls, box: Box) -> Iterator[Session]:
+        """A session at a router, logged in, while the block runs."""
+        with open_line(box) as line:
+            yield cls(line, box)
+
+    @classmethod
+    @contextmanager
+    def over(cls, descriptor: int, box: Box) -> Iterator[Session]:
+        """A session over an open terminal, such as that of a console in a node of the lab."""
+        with over_descriptor(descriptor) as line:
+            yield cls(line, box)
+
+    def record(self, transcript: TextIO) -> None:
+        """Write what the router shows from now on; what was said at the login is not in it."""
+        self._spawned.logfile_read = transcript
+
+    def command(self, text: str) -> str:
+        """What the router prints in answer to a command, without the command's own echo."""
+        self._send(text)
+        self._until_prompt(f"to {text!r}")
+        return self._printed(text)
+
+    def feed(self, command: str, lines: Iterable[str], end: str) -> str:
+        """What the router prints after a command that reads lines until `end`."""
+        self._send(command)
+        for text in (*lines, end):
+            # A slow line loses what comes before it has taken what came before.
+            self._expect(["\n"], f"to {command!r}")
+            self._send(text)
+        self._until_prompt(f"to {command!r}")
+        return self._printed(end)
+
+    def _log_in(self) -> None:
+        """Answer what is asked until a prompt is there."""
+        box = self._box
+        asked = (self._prompt, _USER, _PASSWORD, _REFUSED, _NEW_HOST)
+        answered: set[int] = set()
+        while (found := self._expect(asked, "to the login")) != 0:
+            if found == 4:
+                raise PeerError(
+                    f"ssh does not know the key of {box.name}; connect once by hand and check it"
+                )
+            if found == 3 or found in answered:
+                raise PeerError(
+                    f"{box.name} refused the login of {box.user};"
+                    f" check user and password in {box.file or 'its settings'}"
+                )
+            answered.add(found)
+            self._send(box.user if found == 1 else box.password)
+
+    def _until_prompt(self, what: str) -> None:
+        self._expect([self._prompt], what)
+
+    def _expect(self, patterns: Sequence[str | re.Pattern[str]], what: str) -> int:
+        box = self._box
+        try:
+            found: int = self._spawned.expect(list(patterns), timeout=box.answer_within)
+        except pexpect.TIMEOUT:
+            last = self._last_line()
+            shown = f"shows {last!r}, which is no prompt {box.prompt}," if last else "is silent"
+            raise PeerError(
+                f"{box.name} {shown} {box.answer_within:g} s after the question {what};"
+                f" check the line, and prompt in {box.file or 'its settings'}"
+            ) from None
+        except (pexpect.EOF, OSError):
+            last = self._last_line()
+            said = f" after {last!r}" if last else ""
+            raise PeerError(f"the line to {box.name} was closed{said}, before an answer {what}")\
+                from None  # fmt: skip
+        return found
+
+    def _send(self, text: str) -> None:
+        try:
+            self._spawned.sendline(text)
+        except OSError as error:
+            raise PeerError(f"the line to {self._box.name} was closed: {error.strerror}") from None
+
+    def _printed(self, echo: str) -> str:
+        lines = [_CONTROL.sub("", line) for line in str(self._spawned.before).split("\n")]
+        while lines and not lines[0].strip():
+            lines.pop(0)
+        if lines and lines[0].strip().endswith(echo.strip()):
+            lines.pop(0)
+        return "\n".join(lines).rstrip()
+
+    def _last_line(self) -> str:
+        seen = _CONTROL.sub("", str(self._spawned.before or ""))
+        lines = [line.strip() for line in seen.splitlines() if line.strip()]
+        return lines[-1][:100] if lines else ""
