@@ -29,7 +29,8 @@ class Login:
     def ask(self, source: TextIO, sink: TextIO) -> None:
         """Return once somebody has logged in; raises `LoginError` after some wrong passwords."""
         for _ in range(TRIES):
-            user = _asked("login: ", source, sink)
+            while not (user := _asked("login: ", source, sink)):
+                pass
             with _no_echo(source):
                 password = _asked("Password: ", source, sink)
             sink.write("\n")

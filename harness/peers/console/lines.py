@@ -25,7 +25,7 @@ _KEPT = ("HOME", "USER", "SSH_AUTH_SOCK", "PATH")
 
 @dataclass(frozen=True)
 class Line:
-    """What pexpect talks over; a `quiet` one shows nothing before a key is pressed."""
+    """What pexpect talks over; on a `quiet` one a key must be pressed before anything shows."""
 
     spawned: SpawnBase
     quiet: bool
@@ -39,7 +39,9 @@ def open_line(box: Box) -> Iterator[Line]:
             argv = ["ssh", "-tt", "-p", str(port), "-o", "NumberOfPasswordPrompts=1"]
             opened = _program([*argv, "-l", box.user, *options, "--", host])
         case Telnet(host, port):
-            opened = _program(["telnet", host, str(port)])
+            # Debian's busybox has a client too, and is nearly everywhere.
+            telnet = ["telnet"] if shutil.which("telnet") else ["busybox", "telnet"]
+            opened = _program([*telnet, host, str(port)])
         case Serial(device, speed):
             opened = _device(device, speed)
     with opened as line:
@@ -48,8 +50,12 @@ def open_line(box: Box) -> Iterator[Line]:
 
 @contextmanager
 def over_descriptor(descriptor: int) -> Iterator[Line]:
-    """A line over the end of a terminal or socket that is open already; it stays open."""
-    yield Line(fdpexpect.fdspawn(descriptor, encoding="utf-8", codec_errors="replace"), True)
+    """A line over one end of a terminal at whose other end a console begins; it stays open."""
+    yield Line(_spawned(descriptor), quiet=False)
+
+
+def _spawned(descriptor: int) -> SpawnBase:
+    return fdpexpect.fdspawn(descriptor, encoding="utf-8", codec_errors="replace")
 
 
 @contextmanager
@@ -86,8 +92,7 @@ def _device(device: str, speed: int) -> Iterator[Line]:
             raise PeerError(f"{device} is no serial line: {error.args[-1]}") from None
         # Only the opening must not wait for a carrier.
         os.set_blocking(descriptor, True)
-        with over_descriptor(descriptor) as line:
-            yield line
+        yield Line(_spawned(descriptor), quiet=True)
     finally:
         with contextlib.suppress(OSError):
             os.close(descriptor)

@@ -30,7 +30,8 @@ class Session:
     def __init__(self, line: Line, box: Box) -> None:
         self._spawned = line.spawned
         self._box = box
-        self._prompt = re.compile(rf"(?:\A|[\r\n])(?:{box.prompt})\Z")
+        # Twice on a line where a key was pressed before the first was there.
+        self._prompt = re.compile(rf"(?:\A|[\r\n])(?:{box.prompt})+\Z")
         if line.quiet:
             self._send("")
         self._log_in()
@@ -55,40 +56,48 @@ class Session:
 
     def command(self, text: str) -> str:
         """What the router prints in answer to a command, without the command's own echo."""
-        self._send(text)
-        self._until_prompt(f"to {text!r}")
-        return self._printed(text)
+        self._type(text, text)
+        return self._answer(text)
 
     def feed(self, command: str, lines: Iterable[str], end: str) -> str:
         """What the router prints after a command that reads lines until `end`."""
-        self._send(command)
-        for text in (*lines, end):
+        for text in (command, *lines, end):
             # A slow line loses what comes before it has taken what came before.
-            self._expect(["\n"], f"to {command!r}")
-            self._send(text)
-        self._until_prompt(f"to {command!r}")
-        return self._printed(end)
+            self._type(text, command)
+        return self._answer(command)
+
+    def _type(self, text: str, command: str) -> None:
+        """Type a line and see its echo, behind whatever else was still to come."""
+        self._send(text)
+        self._expect([re.escape(text) + r"\s*?[\r\n]"], f"to {command!r}")
+
+    def _answer(self, command: str) -> str:
+        self._expect([self._prompt], f"to {command!r}")
+        printed = _CONTROL.sub("", str(self._spawned.before))
+        return "\n".join(line for line in printed.split("\n") if line.strip())
 
     def _log_in(self) -> None:
         """Answer what is asked until a prompt is there."""
         box = self._box
         asked = (self._prompt, _USER, _PASSWORD, _REFUSED, _NEW_HOST)
-        answered: set[int] = set()
+        named = proved = False
         while (found := self._expect(asked, "to the login")) != 0:
             if found == 4:
                 raise PeerError(
                     f"ssh does not know the key of {box.name}; connect once by hand and check it"
                 )
-            if found == 3 or found in answered:
+            if found == 3 or proved:
                 raise PeerError(
                     f"{box.name} refused the login of {box.user};"
                     f" check user and password in {box.file or 'its settings'}"
                 )
-            answered.add(found)
-            self._send(box.user if found == 1 else box.password)
-
-    def _until_prompt(self, what: str) -> None:
-        self._expect([self._prompt], what)
+            if found == 2:
+                self._send(box.password)
+                proved = True
+            elif not named:
+                # Asked again, it was for the key that was pressed before: the answer is on its way.
+                self._send(box.user)
+                named = True
 
     def _expect(self, patterns: Sequence[str | re.Pattern[str]], what: str) -> int:
         box = self._box
@@ -110,17 +119,10 @@ class Session:
 
     def _send(self, text: str) -> None:
         try:
-            self._spawned.sendline(text)
+            # What the key of a terminal sends that ends a line.
+            self._spawned.send(text + "\r")
         except OSError as error:
             raise PeerError(f"the line to {self._box.name} was closed: {error.strerror}") from None
-
-    def _printed(self, echo: str) -> str:
-        lines = [_CONTROL.sub("", line) for line in str(self._spawned.before).split("\n")]
-        while lines and not lines[0].strip():
-            lines.pop(0)
-        if lines and lines[0].strip().endswith(echo.strip()):
-            lines.pop(0)
-        return "\n".join(lines).rstrip()
 
     def _last_line(self) -> str:
         seen = _CONTROL.sub("", str(self._spawned.before or ""))
