@@ -4,11 +4,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from harness.peers.connection import Certificate, PreSharedKey, Side
 from harness.peers.contract import Configuration, DataPlane, NativeFile, Unsupported
 
-CONFIGURATION = "/run/ikelabd.toml"
+FILES: Mapping[str, str] = MappingProxyType(
+    {dialect: f"/run/ikelabd.{dialect}" for dialect in ("native", "seil", "racoon")}
+)
+"""Where ikelabd's configuration belongs in a node, by dialect."""
 
 
 def files_of(configuration: Configuration) -> tuple[NativeFile, ...]:
@@ -27,7 +32,7 @@ def native_file(side: Side | None, data_plane: DataPlane) -> NativeFile:
     lines = [f"data-plane = {_text(data_plane)}"]
     if side is not None:
         lines += _daemon(side) + _connection(side) + _child(side)
-    return NativeFile(CONFIGURATION, "\n".join(lines) + "\n")
+    return NativeFile(FILES["native"], "\n".join(lines) + "\n")
 
 
 def _daemon(side: Side) -> list[str]:

@@ -8,13 +8,19 @@ socket too. Each dialect is known by the names of its files.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from harness.daemon.configuration import ConfigurationError
+from harness.daemon.credentials import Credentials
+from harness.daemon.dialects import read_text
+from harness.peers.ikelabd.native import FILES as IKELABD_FILES
 from harness.verdict.diagnosis import ipsec_conf, swanctl_conf
+from harness.verdict.diagnosis.engine import wishes_v1, wishes_v2
 from harness.verdict.diagnosis.wishes import Wishes
 
 FOLDER = "configuration"
@@ -100,6 +106,18 @@ def _over_vici(given: Given) -> tuple[Wishes, ...]:
     return swanctl_conf.read_tree(tree, given.node)
 
 
+def _ikelabd(given: Given, path: str, dialect: str) -> tuple[Wishes, ...]:
+    # Where its files lay in the node nobody knows any more: what it was given is in one.
+    try:
+        found = read_text(given.files[path], path, dialect, Credentials(Path(os.devnull)))
+    except ConfigurationError:
+        return ()
+    return (
+        *(wishes_v2(connection, given.node) for connection in found.v2),
+        *(wishes_v1(connection, given.node) for connection in found.v1),
+    )
+
+
 def _json(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
@@ -126,6 +144,10 @@ READERS: Mapping[str, Reader] = MappingProxyType(
         ipsec_conf.FILE: _ipsec_conf,
         swanctl_conf.FILE: _swanctl_conf,
         swanctl_conf.OVER_VICI: _over_vici,
+        **{
+            path: lambda given, path=path, dialect=dialect: _ikelabd(given, path, dialect)  # type: ignore[misc]
+            for dialect, path in IKELABD_FILES.items()
+        },
     }
 )
 """What reads which file."""
