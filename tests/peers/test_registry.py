@@ -8,8 +8,8 @@ IMAGES = [("strongswan-bookworm", "5.9.8"), ("strongswan-trixie", "6.0.1"), ("gu
 
 def test_each_image_with_a_driver_is_a_peer_at_its_version() -> None:
     assert sorted(known_peers(IMAGES)) == [
-        "ip-xfrm",
         "ikelabd",
+        "ip-xfrm",
         "strongswan@5.9.8",
         "strongswan@6.0.1",
     ]
@@ -20,5 +20,7 @@ def test_a_peer_knows_its_image() -> None:
 
 
 def test_an_unknown_peer_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(UnknownPeer, match=r"'racoon@1'; there is ip-xfrm, strongswan@5\.9\.8, "):
+    with pytest.raises(
+        UnknownPeer, match=r"'racoon@1'; there is ikelabd, ip-xfrm, strongswan@5\.9\.8, "
+    ):
         find_peer("racoon@1", known_peers(IMAGES))
