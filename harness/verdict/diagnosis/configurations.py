@@ -8,7 +8,6 @@ socket too. Each dialect is known by the names of its files.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,11 +15,12 @@ from types import MappingProxyType
 from typing import Any
 
 from harness.daemon.configuration import ConfigurationError
-from harness.daemon.credentials import Credentials
-from harness.daemon.dialects import read_text
+from harness.daemon.racoon_dialect import read_racoon
 from harness.peers.ikelabd.native import FILES as IKELABD_FILES
 from harness.verdict.diagnosis import ipsec_conf, swanctl_conf
-from harness.verdict.diagnosis.engine import wishes_v1, wishes_v2
+from harness.verdict.diagnosis.engine import wishes_v1
+from harness.verdict.diagnosis.ikelabd_toml import read_toml_file
+from harness.verdict.diagnosis.seil import looks_like_seil, read_seil_file
 from harness.verdict.diagnosis.wishes import Wishes
 
 FOLDER = "configuration"
@@ -62,10 +62,16 @@ def wishes_in(folder: Path) -> tuple[Wishes, ...]:
 
 
 def wishes_of(given: Given) -> tuple[Wishes, ...]:
-    """What one node was configured with, by the first dialect of which it has a file."""
+    """What one node was configured with, by the first dialect of which it has a file.
+
+    A SEIL's file has any name and is known by its lines.
+    """
     for name, read in READERS.items():
         if name in given.files:
             return tuple(_with_settings(one, given) for one in read(given))
+    for path, text in given.files.items():
+        if looks_like_seil(text):
+            return read_seil_file(text, given.node, Path(path).name)
     return ()
 
 
@@ -106,16 +112,17 @@ def _over_vici(given: Given) -> tuple[Wishes, ...]:
     return swanctl_conf.read_tree(tree, given.node)
 
 
-def _ikelabd(given: Given, path: str, dialect: str) -> tuple[Wishes, ...]:
-    # Where its files lay in the node nobody knows any more: what it was given is in one.
+def _ikelabd(given: Given) -> tuple[Wishes, ...]:
+    return read_toml_file(given.files[IKELABD_FILES["native"]], given.node, "ikelabd.native")
+
+
+def _racoon(given: Given) -> tuple[Wishes, ...]:
+    path = IKELABD_FILES["racoon"]
     try:
-        found = read_text(given.files[path], path, dialect, Credentials(Path(os.devnull)))
+        found = read_racoon(given.files[path], path)
     except ConfigurationError:
         return ()
-    return (
-        *(wishes_v2(connection, given.node) for connection in found.v2),
-        *(wishes_v1(connection, given.node) for connection in found.v1),
-    )
+    return tuple(wishes_v1(connection, given.node) for connection in found.v1)
 
 
 def _json(text: str) -> dict[str, Any]:
@@ -144,10 +151,8 @@ READERS: Mapping[str, Reader] = MappingProxyType(
         ipsec_conf.FILE: _ipsec_conf,
         swanctl_conf.FILE: _swanctl_conf,
         swanctl_conf.OVER_VICI: _over_vici,
-        **{
-            path: lambda given, path=path, dialect=dialect: _ikelabd(given, path, dialect)  # type: ignore[misc]
-            for dialect, path in IKELABD_FILES.items()
-        },
+        IKELABD_FILES["native"]: _ikelabd,
+        IKELABD_FILES["racoon"]: _racoon,
     }
 )
 """What reads which file."""

@@ -104,6 +104,5 @@ def remedy(wishes: Wishes | None, setting: Setting, value: Value) -> Iterable[Re
     """The change of a setting on a side, nothing where its configuration is not known."""
     if wishes is None:
         return
-    spelled = wishes.spelling.spell(wishes, setting, value)
-    if spelled is not None:
+    for spelled in wishes.spelling.spell(wishes, setting, value):
         yield Remedy(wishes.node, setting, value, spelled)

@@ -66,20 +66,20 @@ class IpsecConf:
     own: Literal["left", "right"] = "left"
     owners: str = ""
 
-    def spell(self, wishes: Wishes, setting: Setting, value: Value) -> Spelled | None:
+    def spell(self, wishes: Wishes, setting: Setting, value: Value) -> tuple[Spelled, ...]:
         """See Spelling."""
         place = wishes.place(setting)
         text = self._text(setting, value)
         if text is None:
-            return None
+            return ()
         where = {
             Setting.SECRET: "ipsec.secrets",
             Setting.AGGRESSIVE_PSK: "strongswan.conf",
             Setting.AUTHORITY: "",
         }.get(setting, "ipsec.conf")
         if place is not None:
-            return Spelled(text, place.text, place.where)
-        return Spelled(text, "", where)
+            return (Spelled(text, place.text, place.where),)
+        return (Spelled(text, "", where),)
 
     def _text(self, setting: Setting, value: Value) -> str | None:
         key = _KEYS.get(setting, "")

@@ -11,13 +11,13 @@ from harness.verdict.diagnosis.wishes import Setting, Spelled, Value, Wishes
 class Plain:
     """Names the setting and its value: `proposals for IKE: aes256-sha256-modp1536`."""
 
-    def spell(self, wishes: Wishes, setting: Setting, value: Value) -> Spelled | None:
+    def spell(self, wishes: Wishes, setting: Setting, value: Value) -> tuple[Spelled, ...]:
         """See Spelling."""
         place = wishes.place(setting)
         shown = self._shown(value)
         if place is None:
-            return Spelled(f"{setting}: {shown}")
-        return Spelled(f"{setting}: {shown}", place.text, place.where)
+            return (Spelled(f"{setting}: {shown}"),)
+        return (Spelled(f"{setting}: {shown}", place.text, place.where),)
 
     def _shown(self, value: Value) -> str:
         if not isinstance(value, tuple):

@@ -57,22 +57,23 @@ class SwanctlConf:
     child: str
     secret: str = "ike"
 
-    def spell(self, wishes: Wishes, setting: Setting, value: Value) -> Spelled | None:
+    def spell(self, wishes: Wishes, setting: Setting, value: Value) -> tuple[Spelled, ...]:
         """See Spelling."""
         if setting is Setting.AGGRESSIVE_PSK:
             name = "charon.i_dont_care_about_security_and_use_aggressive_mode_psk"
-            return Spelled(f"{name} = yes", "", "strongswan.conf")
+            return (Spelled(f"{name} = yes", "", "strongswan.conf"),)
         if setting is Setting.SECRET:
             known = wishes.place(setting) or Place("", "swanctl.conf")
-            return Spelled(f"secrets.{self.secret}.secret = <{value}>", known.text, known.where)
-        text = _text(setting, value)
-        if text is None:
-            return None
+            text = f"secrets.{self.secret}.secret = <{value}>"
+            return (Spelled(text, known.text, known.where),)
+        written = _text(setting, value)
+        if written is None:
+            return ()
         path = f"connections.{self.connection}.{_KEYS[setting].format(child=self.child)}"
         place = wishes.place(setting)
         if place is None:
-            return Spelled(f"{path} = {text}", "", "swanctl.conf")
-        return Spelled(f"{path} = {text}", place.text, place.where)
+            return (Spelled(f"{path} = {written}", "", "swanctl.conf"),)
+        return (Spelled(f"{path} = {written}", place.text, place.where),)
 
 
 def _text(setting: Setting, value: Value) -> str | None:

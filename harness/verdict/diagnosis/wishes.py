@@ -61,8 +61,8 @@ class Spelled:
 class Spelling(Protocol):
     """Writes settings in one dialect."""
 
-    def spell(self, wishes: Wishes, setting: Setting, value: Value) -> Spelled | None:
-        """The line that gives a setting this value, or None where the dialect has no such thing."""
+    def spell(self, wishes: Wishes, setting: Setting, value: Value) -> tuple[Spelled, ...]:
+        """The lines that give a setting this value, none where the dialect has no such thing."""
         ...
 
 

@@ -132,14 +132,14 @@ def secrets_of(events: Sequence[object]) -> Secrets:
     return Secrets(tuple(first), tuple(second))
 
 
-def tried_v1(a=None, b=None, *, later: float = 0.0, prepare=None) -> Tap:
+def tried_v1(a=None, b=None, *, later: float = 0.0, prepare=None, child="lan") -> Tap:
     """Moon (the SEIL of the tests) initiates IKEv1; `later` lets so many seconds pass."""
     pair = v1.Pair(a, b)
     pair.now = 0.0
     tap = Tap(pair)
     if prepare is not None:
         prepare(pair)
-    pair.initiate()
+    pair.initiate(child or pair.a.endpoint.connections[0].children[0].name)
     pair.run()
     if later:
         pair.advance(later)

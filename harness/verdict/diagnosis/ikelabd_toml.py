@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""ikelabd's own dialect read as wishes, and settings spelled in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from harness.daemon.configuration import ConfigurationError
+from harness.daemon.credentials import Credentials
+from harness.daemon.toml_dialect import read_toml
+from harness.verdict.diagnosis import strongswan
+from harness.verdict.diagnosis.engine import wishes_v1, wishes_v2
+from harness.verdict.diagnosis.wishes import Place, Setting, Spelled, Value, Wishes
+
+NOWHERE = Path(os.devnull)
+_KEYS: Mapping[Setting, str] = MappingProxyType(
+    {
+        Setting.VERSION: "version",
+        Setting.IKE_PROPOSALS: "proposals",
+        Setting.CHILD_PROPOSALS: "child.{child}.proposals",
+        Setting.LOCAL_IDENTITY: "local-id",
+        Setting.REMOTE_IDENTITY: "remote-id",
+        Setting.LOCAL_SUBNETS: "child.{child}.local",
+        Setting.REMOTE_SUBNETS: "child.{child}.remote",
+        Setting.PEER_ADDRESS: "remote",
+        Setting.SECRET: "secret",
+        Setting.CERTIFICATE: "certificate",
+        Setting.AUTHORITY: "authority",
+        Setting.MODE: "child.{child}.mode",
+        Setting.CHILD_LIFETIME: "child.{child}.life",
+    }
+)
+_HIDDEN = frozenset({Setting.SECRET, Setting.CERTIFICATE, Setting.AUTHORITY})
+
+
+@dataclass(frozen=True, slots=True)
+class IkelabdToml:
+    """Spells settings of one connection and child by their path from the top of the file."""
+
+    connection: str
+    child: str
+    file: str
+
+    def spell(self, wishes: Wishes, setting: Setting, value: Value) -> tuple[Spelled, ...]:
+        """See Spelling."""
+        key = _KEYS.get(setting)
+        text = _text(setting, value)
+        if key is None or text is None:
+            return ()
+        path = f"connection.{self.connection}.{key.format(child=self.child)}"
+        place = wishes.place(setting)
+        if place is None:
+            return (Spelled(f"{path} = {text}", "", self.file),)
+        return (Spelled(f"{path} = {text}", place.text, place.where),)
+
+
+def _text(setting: Setting, value: Value) -> str | None:
+    match setting:
+        case Setting.IKE_PROPOSALS | Setting.CHILD_PROPOSALS:
+            proposals = strongswan.proposals_text(value)
+            return json.dumps(proposals.split(",")) if proposals else None
+        case Setting.LOCAL_SUBNETS | Setting.REMOTE_SUBNETS:
+            return json.dumps(list(map(str, value))) if isinstance(value, tuple) else None
+        case Setting.SECRET | Setting.CERTIFICATE | Setting.AUTHORITY:
+            return f"<{str(value).strip('<>')}>"
+    return str(value) if isinstance(value, int) else json.dumps(str(value))
+
+
+def read_toml_file(text: str, node: str, file: str) -> tuple[Wishes, ...]:
+    """The wishes of each connection; nothing where ikelabd refuses the file.
+
+    Credentials stand in the text itself: files beside it are not looked for.
+    """
+    try:
+        tree = tomllib.loads(text)
+        found = read_toml(text, file, Credentials(NOWHERE))
+    except (tomllib.TOMLDecodeError, ConfigurationError):
+        return ()
+    sections = _table(tree, "connection")
+    return (
+        *(_spelled(wishes_v2(one, node), sections, one.name, file) for one in found.v2),
+        *(_spelled(wishes_v1(one, node), sections, one.name, file) for one in found.v1),
+    )
+
+
+def _spelled(wishes: Wishes, sections: Mapping[str, Any], name: str, file: str) -> Wishes:
+    """With the words of this dialect, and the own address, which an engine of IKEv2 is not told."""
+    section = _table(sections, name)
+    child = next(iter(_table(section, "child")), name)
+    return replace(
+        wishes,
+        spelling=IkelabdToml(name, child, file),
+        places=_places(name, child, section, file),
+        addresses=wishes.addresses or tuple(_listed(section, "local")),
+    )
+
+
+def _places(name: str, child: str, section: Mapping[str, Any], file: str) -> dict[Setting, Place]:
+    found = {}
+    for setting, key in _KEYS.items():
+        value: Any = section
+        for part in key.split("."):
+            inner = child if part == "{child}" else part
+            value = value.get(inner) if isinstance(value, Mapping) else None
+        if value is not None:
+            shown = "<what is there>" if setting in _HIDDEN else json.dumps(value)
+            path = f"connection.{name}.{key.format(child=child)}"
+            found[setting] = Place(f"{path} = {shown}", file)
+    return found
+
+
+def _table(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = tree.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _listed(section: Mapping[str, Any], key: str) -> Iterable[str]:
+    value = section.get(key, ())
+    return (value,) if isinstance(value, str) else tuple(map(str, value))
