@@ -128,6 +128,10 @@ class Gateway:
         """The IKE SA of that name, as soon as it is gone."""
         return self._background.run(self._station.ike_down(name, within))
 
+    def await_ike_rekeyed(self, old: IkeSa, within: float = WITHIN) -> IkeSa:
+        """The IKE SA that replaces `old`, as soon as it does."""
+        return self._background.run(self._station.ike_rekeyed(old, within))
+
     def await_soft_expire(self, spi: int, within: float = WITHIN) -> float:
         """Seconds from an SA's installation to the kernel's soft EXPIRE (XFRM_MSG_EXPIRE)."""
         return self._background.run(self._station.soft_expire(spi, within))

@@ -143,6 +143,10 @@ class Net:
             raise
         self._background.run(entered.__aexit__(None, None, None))
 
+    def remap(self, router: str, ports: tuple[int, int]) -> None:
+        """Let a NAT router forget its mappings, as a restart does; new ones get these ports."""
+        self._background.run(self.network.router(router).remap(ports))
+
     def ping(self, source: str, destination: str, count: int = 1, within: float = 5.0) -> Pings:
         """Echo requests from one node to another's address, and what came back."""
         place = self._place(source)

@@ -25,6 +25,7 @@ from harness.peers.contract import (
     Daemon,
     DataPlane,
     IkeDown,
+    IkeRekeyed,
     IkeSa,
     Peer,
     PeerError,
@@ -134,6 +135,20 @@ class Station:
         )
         down: IkeDown = entry.event
         return down.ike
+
+    async def ike_rekeyed(self, old: IkeSa, within: float) -> IkeSa:
+        """The IKE SA that replaced `old`."""
+        entry = await self.journal.first(
+            IkeRekeyed,
+            lambda event: (
+                (event.old.initiator_spi, event.old.responder_spi)
+                == (old.initiator_spi, old.responder_spi)
+            ),
+            f"rekeying of IKE SA {old.name}",
+            within,
+        )
+        rekeyed: IkeRekeyed = entry.event
+        return rekeyed.new
 
     async def soft_expire(self, spi: int, within: float) -> float:
         """Seconds from the installation of an SA to its soft EXPIRE."""

@@ -96,12 +96,13 @@ class WireView:
         *,
         sender: str,
         message_id: int | None = None,
+        initiator_spi: int | None = None,
         since: int = 0,
         within: float = 10.0,
     ) -> IkeMessage:
         """The first IKE message of an exchange from a node, as soon as there is one.
 
-        `since` is a number of frames to pass over, `within` in seconds of lab time. Raises
+        `initiator_spi` is that of its IKE SA, in host order, `since` is a number of frames to pass over, `within` in seconds of lab time. Raises
         FrameNotSeen.
         """
 
@@ -111,6 +112,7 @@ class WireView:
                 message is not None
                 and (message.exchange, message.sender) == (exchange, sender)
                 and message_id in (None, message.message_id)
+                and initiator_spi in (None, int.from_bytes(message.initiator_spi, "big"))
             )
 
         expected = f"{exchange} from {sender}"

@@ -31,12 +31,14 @@ class PreSharedKey:
 class Certificate:
     """An end signs with the key of an X.509 certificate, and trusts one authority (RFC 7296 3.6).
 
-    All three are PEM text.
+    All are PEM text; `intermediates` has the certificates between the end's and an authority, the
+    end's issuer first.
     """
 
     certificate: str = field(repr=False)
     private_key: str = field(repr=False)
     authority: str = field(repr=False)
+    intermediates: tuple[str, ...] = field(default=(), repr=False)
 
 
 Authentication = PreSharedKey | Certificate
@@ -72,7 +74,9 @@ class Retransmission:
 class Ike:
     """The IKE SA (or ISAKMP SA) as one end wants it; times in seconds, 0 for never.
 
-    Without `retransmission` the daemon does as it does by default.
+    Without `retransmission` and `fragment_size` the daemon does as it does by default; the latter is
+    the most octets that an IP packet with a fragment of a message has (RFC 7383). `childless` makes
+    the IKE SA without a CHILD_SA, which is made by an exchange of its own (RFC 6023).
     """
 
     version: Literal[1, 2] = 2
@@ -85,6 +89,8 @@ class Ike:
     mobike: bool = False
     force_encapsulation: bool = False
     retransmission: Retransmission | None = None
+    fragment_size: int | None = None
+    childless: bool = False
 
 
 @dataclass(frozen=True)
@@ -173,6 +179,17 @@ class Connection:
                 name: dataclasses.replace(end, subnets=subnets)
                 for name, (end, subnets) in ends.items()
                 if subnets is not None
+            }
+
+        return self._changed(on, change)
+
+    def with_address(self, of: str, address: str, *, on: str | None = None) -> Self:
+        """The same connection with another address of one node, or what one node takes for it."""
+
+        def change(side: Side) -> dict[str, End]:
+            return {
+                part: dataclasses.replace(end, address=address) if end.node == of else end
+                for part, end in (("local", side.local), ("remote", side.remote))
             }
 
         return self._changed(on, change)

@@ -8,13 +8,16 @@ nothing but a lab.
 from __future__ import annotations
 
 import datetime
+import functools
 import hashlib
+import math
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
@@ -23,36 +26,58 @@ from harness.peers.connection import Certificate
 CURVE = ec.SECP256R1()
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """The order of P-256's base point (FIPS 186-5)."""
+EXPONENT = 65537
+RSA_BITS = 2048
+SMALL_PRIMES = math.prod(n for n in range(3, 500, 2) if all(n % d for d in range(3, n, 2)))
 VALIDITY = datetime.timedelta(days=10)
+
+Kind = Literal["ecdsa", "rsa"]
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 @dataclass(frozen=True)
 class Authority:
-    """A certification authority of the lab, valid around `now`."""
+    """A certification authority of the lab, valid around `now`; `issuer` is the one above it."""
 
     name: str
     now: datetime.datetime
+    issuer: Authority | None = None
 
     @property
     def pem(self) -> str:
-        """Its own certificate, self-signed."""
-        return _pem(self._sign(self.name, _key(self.name), x509.BasicConstraints(True, None), None))
+        """Its own certificate, signed by the one above it or by itself."""
+        signer = self.issuer or self
+        constraints = x509.BasicConstraints(True, None)
+        return _pem(signer._sign(self.name, _key(self.name), constraints, None, self.now))
 
-    def certify(self, identity: str) -> Certificate:
-        """Credentials for an end, with `identity` as the certificate's subjectAltName."""
-        key = _key(f"{self.name}/{identity}")
-        certificate = self._sign(identity, key, x509.BasicConstraints(False, None), identity)
+    def certify(
+        self, identity: str, *, kind: Kind = "ecdsa", now: datetime.datetime | None = None
+    ) -> Certificate:
+        """Credentials for an end, with `identity` as the certificate's subjectAltName.
+
+        The certificate is valid around `now`, by default the authority's. What is trusted is the
+        uppermost authority.
+        """
+        name = f"{self.name}/{identity}"
+        key = _key(name) if kind == "ecdsa" else _rsa_key(name)
+        constraints = x509.BasicConstraints(False, None)
+        certificate = self._sign(identity, key, constraints, identity, now or self.now)
         text = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
-        return Certificate(_pem(certificate), text.decode(), self.pem)
+        line = [self]
+        while line[-1].issuer is not None:
+            line.append(line[-1].issuer)
+        intermediates = tuple(one.pem for one in line[:-1])
+        return Certificate(_pem(certificate), text.decode(), line[-1].pem, intermediates)
 
     def _sign(
         self,
         subject: str,
-        key: ec.EllipticCurvePrivateKey,
+        key: PrivateKey,
         constraints: x509.BasicConstraints,
         identity: str | None,
+        now: datetime.datetime,
     ) -> x509.Certificate:
-        midnight = self.now.replace(hour=0, minute=0, second=0, microsecond=0)
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         serial = hashlib.sha256(f"{self.name}/{subject}".encode()).digest()[:8]
         issuer_key = _key(self.name)
         builder = (
@@ -79,8 +104,37 @@ class Authority:
 
 
 def _key(name: str) -> ec.EllipticCurvePrivateKey:
-    digest = hashlib.sha512(f"a key of an IPsec lab, known to all: {name}".encode()).digest()
-    return ec.derive_private_key(int.from_bytes(digest) % (ORDER - 1) + 1, CURVE)
+    return ec.derive_private_key(_octets(name, 64) % (ORDER - 1) + 1, CURVE)
+
+
+@functools.cache
+def _rsa_key(name: str) -> rsa.RSAPrivateKey:
+    """An RSA key (RFC 8017 3): libraries make none from a name."""
+    p, q = (_prime(_octets(f"{name}, {which}", RSA_BITS // 16)) for which in "pq")
+    d = pow(EXPONENT, -1, math.lcm(p - 1, q - 1))
+    public = rsa.RSAPublicNumbers(EXPONENT, p * q)
+    crt = rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q)
+    return rsa.RSAPrivateNumbers(p, q, d, *crt, public).private_key()
+
+
+def _prime(start: int) -> int:
+    """The first probable prime from `start` on, with as many bits as half an RSA key."""
+    candidate = start | 3 << (RSA_BITS // 2 - 2) | 1
+    while not _is_prime(candidate):
+        candidate += 2
+    return candidate
+
+
+def _is_prime(number: int) -> bool:
+    """Whether a large number is prime, as Fermat's test sees it; good enough for a lab."""
+    if math.gcd(number, SMALL_PRIMES) > 1 or number % EXPONENT == 1:
+        return False
+    return all(pow(base, number - 1, number) == 1 for base in (2, 3, 5))
+
+
+def _octets(name: str, size: int) -> int:
+    seed = f"a key of an IPsec lab, known to all: {name}".encode()
+    return int.from_bytes(hashlib.shake_256(seed).digest(size))
 
 
 def _name(common_name: str) -> x509.Name:

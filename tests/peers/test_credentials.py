@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from harness.peers.credentials import Authority
@@ -38,3 +39,34 @@ def test_the_same_names_on_the_same_day_give_the_same_credentials() -> None:
     later = NOON.replace(hour=23)
     assert Authority("CA", NOON).certify("moon") == Authority("CA", later).certify("moon")
     assert Authority("CA", NOON).certify("moon") != Authority("CA", NOON).certify("sun")
+
+
+def test_an_rsa_key_is_made_from_its_name_and_signs() -> None:
+    credentials = Authority("CA", NOON).certify("moon", kind="rsa")
+    assert credentials == Authority("CA", NOON).certify("moon", kind="rsa")
+    key = load_pem_private_key(credentials.private_key.encode(), None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    assert key.key_size == 2048
+    signature = key.sign(b"hello", padding.PKCS1v15(), hashes.SHA256())
+    certificate = x509.load_pem_x509_certificate(credentials.certificate.encode())
+    public = certificate.public_key()
+    assert isinstance(public, rsa.RSAPublicKey)
+    public.verify(signature, b"hello", padding.PKCS1v15(), hashes.SHA256())
+
+
+def test_a_chain_leads_from_the_end_to_the_authority_that_is_trusted() -> None:
+    root = Authority("CA", NOON)
+    credentials = Authority("below", NOON, issuer=root).certify("moon")
+    texts = (credentials.certificate, *credentials.intermediates, credentials.authority)
+    chain = [x509.load_pem_x509_certificate(text.encode()) for text in texts]
+    assert len(chain) == 3
+    for one, above in zip(chain, chain[1:], strict=False):
+        one.verify_directly_issued_by(above)
+    assert credentials.authority == root.pem
+
+
+def test_a_certificate_can_be_of_the_past() -> None:
+    past = NOON - timedelta(days=365)
+    credentials = Authority("CA", NOON).certify("moon", now=past)
+    certificate = x509.load_pem_x509_certificate(credentials.certificate.encode())
+    assert certificate.not_valid_after_utc < NOON

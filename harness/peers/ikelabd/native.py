@@ -39,6 +39,8 @@ def _daemon(side: Side) -> list[str]:
     lines = []
     if side.child.keep_rekeyed is not None:
         lines.append(f"keep-rekeyed = {side.child.keep_rekeyed}")
+    if side.ike.fragment_size is not None:
+        lines.append(f"fragment-size = {side.ike.fragment_size}")
     again = side.ike.retransmission
     if again is not None:
         values = f"first = {again.first}, factor = {again.factor}, tries = {again.tries}"
@@ -63,8 +65,8 @@ def _connection(side: Side) -> list[str]:
     match side.authentication:
         case PreSharedKey(secret):
             lines.append(f"secret = {_text(secret)}")
-        case Certificate(certificate, private_key, authority):
-            lines.append(f"certificate = {_text(certificate)}")
+        case Certificate(certificate, private_key, authority, intermediates):
+            lines.append(f"certificate = {_text(''.join((certificate, *intermediates)))}")
             lines.append(f"private-key = {_text(private_key)}")
             lines.append(f"authority = {_text(authority)}")
     if ike.version == 1:
@@ -72,6 +74,7 @@ def _connection(side: Side) -> list[str]:
     return [
         *lines,
         f"mobike = {_flag(ike.mobike)}",
+        f"childless = {_flag(ike.childless)}",
         f"rekey = {ike.rekey}",
         f"life = {ike.rekey + ike.overrun if ike.rekey else 0}",
         f"jitter = {ike.jitter}",

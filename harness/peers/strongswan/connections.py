@@ -41,6 +41,7 @@ def load_conn(side: Side) -> dict[str, Any]:
             "over_time": ike.overrun,
             "rand_time": ike.jitter,
             "mobike": _yes(ike.mobike),
+            "childless": "force" if ike.childless else "allow",
             "encap": _yes(ike.force_encapsulation),
             "dpd_delay": ike.dpd_delay,
             "keyingtries": 1,
@@ -84,6 +85,10 @@ def swanctl_conf(side: Side) -> tuple[NativeFile, ...]:
             NativeFile("/etc/swanctl/x509/own.pem", side.authentication.certificate),
             NativeFile("/etc/swanctl/private/own.pem", side.authentication.private_key),
             NativeFile("/etc/swanctl/x509ca/authority.pem", side.authentication.authority),
+            *(
+                NativeFile(f"/etc/swanctl/x509/intermediate{number}.pem", text)
+                for number, text in enumerate(side.authentication.intermediates)
+            ),
         ]
     else:
         sections["secrets"] = {
@@ -145,11 +150,15 @@ def ipsec_credentials(side: Side) -> Sequence[NativeFile]:
             # A quote within quotes ends charon; without owners the secret is for everybody.
             owners = "" if '\\"' in owners else owners
             return [NativeFile("/etc/ipsec.secrets", f"{owners} : PSK {_secret(secret)}\n")]
-        case Certificate(certificate, private_key, authority):
+        case Certificate(certificate, private_key, authority, intermediates):
             return [
                 NativeFile("/etc/ipsec.d/certs/own.pem", certificate),
                 NativeFile("/etc/ipsec.d/private/own.pem", private_key),
                 NativeFile("/etc/ipsec.d/cacerts/authority.pem", authority),
+                *(
+                    NativeFile(f"/etc/ipsec.d/cacerts/intermediate{number}.pem", text)
+                    for number, text in enumerate(intermediates)
+                ),
                 NativeFile("/etc/ipsec.secrets", f": {_key_word(private_key)} own.pem\n"),
             ]
 

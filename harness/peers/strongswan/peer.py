@@ -181,8 +181,10 @@ async def _load_over_vici(vici: Vici, side: Side) -> None:
         match side.authentication:
             case PreSharedKey():
                 await vici.request("load-shared", load_shared(side))
-            case Certificate(_, private_key, authority):
+            case Certificate(_, private_key, authority, intermediates):
                 await vici.request("load-key", {"type": "any", "data": private_key})
+                for text in intermediates:
+                    await vici.request("load-cert", {"type": "X509", "flag": "NONE", "data": text})
                 await vici.request("load-cert", {"type": "X509", "flag": "CA", "data": authority})
         await vici.request("load-conn", load_conn(side))
     except ViciError as error:

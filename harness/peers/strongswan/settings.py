@@ -67,6 +67,8 @@ def settings_of(side: Side) -> dict[str, str | int]:
     found: dict[str, str | int] = {}
     if side.child.keep_rekeyed is not None:
         found["charon.delete_rekeyed_delay"] = side.child.keep_rekeyed
+    if side.ike.fragment_size is not None:
+        found["charon.fragment_size"] = side.ike.fragment_size
     again = side.ike.retransmission
     if again is not None:
         found["charon.retransmit_timeout"] = str(again.first)
