@@ -102,8 +102,8 @@ class WireView:
     ) -> IkeMessage:
         """The first IKE message of an exchange from a node, as soon as there is one.
 
-        `initiator_spi` is that of its IKE SA, in host order, `since` is a number of frames to pass over, `within` in seconds of lab time. Raises
-        FrameNotSeen.
+        `initiator_spi` is that of its IKE SA, in host order, `since` a number of frames to pass
+        over, `within` in seconds of lab time. Raises FrameNotSeen.
         """
 
         def matches(frame: Frame) -> bool:

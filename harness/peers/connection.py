@@ -74,9 +74,9 @@ class Retransmission:
 class Ike:
     """The IKE SA (or ISAKMP SA) as one end wants it; times in seconds, 0 for never.
 
-    Without `retransmission` and `fragment_size` the daemon does as it does by default; the latter is
-    the most octets that an IP packet with a fragment of a message has (RFC 7383). `childless` makes
-    the IKE SA without a CHILD_SA, which is made by an exchange of its own (RFC 6023).
+    Without `retransmission` and `fragment_size` the daemon does as it does by default; the latter
+    is the most octets that an IP packet with a fragment of a message has (RFC 7383). `childless`
+    makes the IKE SA without a CHILD_SA, which then has an exchange of its own (RFC 6023).
     """
 
     version: Literal[1, 2] = 2

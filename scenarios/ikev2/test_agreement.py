@@ -36,24 +36,6 @@ def test_ts_narrowing(lab: Lab, moon: Peer, sun: Peer) -> None:
 
 
 @scenario(
-    "ts-mismatch",
-    "A CHILD_SA for traffic that the other end does not have is refused, and the IKE SA stays.",
-    rfc="7296 2.9",
-)
-def test_ts_mismatch(lab: Lab, moon: Peer, sun: Peer) -> None:
-    net = up(lab, moon, sun, NET_NET.with_subnets(on="moon", remote=("10.9.0.0/16",)))
-    net.moon.fails_to_initiate("net-net")
-    assert net.wire("wan").exchanges == [
-        IkeSaInit(),
-        IkeAuth("moon.strongswan.org", "sun.strongswan.org", error="TS_UNACCEPTABLE"),
-    ]
-    for gateway in (net.moon, net.sun):
-        (ike,) = gateway.sas()
-        assert ike.children == ()
-        assert [sa for sa in gateway.sad() if sa.established] == []
-
-
-@scenario(
     "invalid-ke-retry",
     "An initiator that guesses the wrong group is told the right one, and begins again with it.",
     rfc="7296 1.2",

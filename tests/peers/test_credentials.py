@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -60,7 +61,7 @@ def test_a_chain_leads_from_the_end_to_the_authority_that_is_trusted() -> None:
     texts = (credentials.certificate, *credentials.intermediates, credentials.authority)
     chain = [x509.load_pem_x509_certificate(text.encode()) for text in texts]
     assert len(chain) == 3
-    for one, above in zip(chain, chain[1:], strict=False):
+    for one, above in pairwise(chain):
         one.verify_directly_issued_by(above)
     assert credentials.authority == root.pem
 
