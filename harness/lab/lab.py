@@ -6,10 +6,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 from harness.capture.recording import Recording
 from harness.kernel.events import SaAdded, SaUpdated
@@ -20,7 +20,7 @@ from harness.lab.secrets import RunSecrets
 from harness.lab.station import Station
 from harness.network.namespaces import Spawner
 from harness.network.network import Network
-from harness.network.topology import Subnet, Topology
+from harness.network.topology import Subnet, Topology, TopologyError
 from harness.peers.connection import Connection
 from harness.peers.contract import Configuration, DataPlane, NativeFile, Peer, Unsupported
 from harness.verdict.oracles import OracleName
@@ -81,8 +81,15 @@ class Lab:
         that it prefers; a mapping has a dialect for each node that needs one. `native` has files in
         it for a node instead, `options` a daemon's own settings by node. Every oracle watches, but
         for those in `without`, each with the reason that the report shows. Raises NetworkError,
-        `PeerError` and what comes under them.
+        `PeerError` and what comes under them, and TopologyError for a name that nothing has.
         """
+        named = {"a native file": native or {}, "an option": options or {}}
+        if isinstance(dialect, Mapping):
+            named["a dialect"] = dialect
+        _check_nodes(topology, peers, named)
+        _check_oracles(without or {})
+        if connection is not None:
+            _check_ends(connection, [name for name, peer in peers.items() if peer.negotiates])
         self.excused.update(without or {})
         self.peers.update((node, peer.name) for node, peer in peers.items())
         net = self._background.run(
@@ -148,6 +155,46 @@ class Lab:
         judge = Judge(network, stations, _inner(connection), self.excused)
         secrets = RunSecrets(self.folder, stations, self._background)
         return Net(network, stations, judge, self._background, secrets)
+
+
+def _check_nodes(
+    topology: Topology, peers: Mapping[str, Peer], named: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Raise TopologyError when something is meant for a node that is not there or has no peer."""
+    nodes = [node.name for node in topology.nodes]
+    for name in peers:
+        if name not in nodes:
+            raise TopologyError(
+                f"topology {topology.name!r} has no node {name!r} to put a peer on;"
+                f" it has {_list(nodes)}"
+            )
+    for what, given in named.items():
+        for name in given:
+            if name not in peers:
+                raise TopologyError(
+                    f"{what} is given for {name!r}, which has no peer;"
+                    f" there is one on {_list(peers)}"
+                )
+
+
+def _check_oracles(without: Iterable[str]) -> None:
+    known = get_args(OracleName)
+    for name in without:
+        if name not in known:
+            raise ValueError(f"there is no oracle {name!r} to opt out of; there is {_list(known)}")
+
+
+def _check_ends(connection: Connection, nodes: Iterable[str]) -> None:
+    for name in nodes:
+        if name not in connection.sides:
+            raise TopologyError(
+                f"connection {connection.name!r} has no end on {name!r};"
+                f" it has {_list(connection.sides)}"
+            )
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(names)
 
 
 def _dialect(node: str, peer: Peer, wanted: str | Mapping[str, str] | None) -> str:

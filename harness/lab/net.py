@@ -19,6 +19,7 @@ from harness.lab.wire import WireView, may_explain
 from harness.network.namespaces import Completed
 from harness.network.network import Network
 from harness.network.ping import Pings, ping
+from harness.network.topology import TopologyError
 from harness.network.traffic import PORT, Flow, Place, flow
 from harness.peers.contract import Exited
 from harness.verdict.diagnosis.configurations import wishes_in
@@ -71,7 +72,7 @@ class Net:
         try:
             return self._gateways[name]
         except KeyError:
-            known = ", ".join(self._gateways)
+            known = ", ".join(self._gateways) or "none"
             raise AttributeError(f"this network has no gateway {name!r}; it has {known}") from None
 
     def wire(self, name: str) -> WireView:
@@ -155,8 +156,11 @@ class Net:
 
     def _place(self, name: str) -> Place:
         node = self.network.node(name)
-        interface = self.network.topology.interfaces(name)[0]
-        return Place(node, str(interface.addresses[0].ip))
+        ends = self.network.topology.interfaces(name)
+        addresses = [address for end in ends for address in end.addresses]
+        if not addresses:
+            raise TopologyError(f"node {name!r} has no address that traffic could go to")
+        return Place(node, str(addresses[0].ip))
 
 
 def _exits(stations: Mapping[str, Station]) -> dict[str, Exit]:
