@@ -23,8 +23,9 @@ MS_REC_PRIVATE = 0x4000 | 1 << 18
 class Capabilities:
     """For each capability None when it is there, else why not: the kernel's own sentence.
 
-    Names: "esp", "ah", "ipcomp", "esn", "marks", "xfrm-interface", "udp-encapsulation", "af_key",
-    "netem", "tun", "overlay", "nat", and the kernel's names of algorithms in ESP, "cbc(aes)".
+    Names: "esp", "ah", "ipcomp", "esn", "policy", "marks", "xfrm-interface", "udp-encapsulation",
+    "af_key", "netem", "tun", "overlay", "nat", and the kernel's names of algorithms in ESP, such as
+    "cbc(aes)".
     """
 
     reasons: Mapping[str, str | None]

@@ -76,6 +76,8 @@ CIPHERS: Mapping[str, Sequence[int]] = {
     "cbc(blowfish)": (5, 16, 56),
     "cbc(cast5)": (5, 16),
     "cbc(camellia)": (16, 24, 32),
+    "cbc(serpent)": (16, 24, 32),
+    "cbc(twofish)": (16, 24, 32),
     "rfc3686(ctr(aes))": (20, 28, 36),
     "ecb(cipher_null)": (0,),
 }
@@ -214,6 +216,7 @@ TRIES: Mapping[str, Try] = {
         replace(PLAIN, protocol="comp", mode="transport", compression=Algorithm("deflate"))
     ),
     "esn": _installs(replace(ESP, esn=True, replay=Replay(window=64))),
+    "policy": lambda: _policy(Policy(SELECTOR, "out")),
     "marks": marks,
     "xfrm-interface": xfrm_interface,
     "udp-encapsulation": udp_encapsulation,

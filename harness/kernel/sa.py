@@ -84,7 +84,8 @@ class SecurityAssociation:
     or one of them, or `compression`; with none of these it is a reservation (`larval`). `selector`
     None leaves the choice to the kernel, which takes all traffic of the SA's own IP version.
     `output_mark` is set on packets that the SA has been applied to. `direction` is "in" or "out"
-    where it was given (Linux 6.10 and later). `last_used` is in seconds of the epoch.
+    where it was given (Linux 6.10 and later). `care_of` is the care-of address that an SA of Mobile
+    IPv6 puts in (RFC 6275). `last_used` is in seconds of the epoch.
     Raises ValueError when the two addresses are not of one IP version.
     """
 
@@ -113,6 +114,7 @@ class SecurityAssociation:
     acquire_sequence: int = 0
     direction: str | None = None
     tfc_padding: int = 0
+    care_of: Address | None = None
     last_used: int | None = None
 
     def __post_init__(self) -> None:
@@ -172,6 +174,7 @@ class SecurityAssociation:
             "acquire_sequence": self.acquire_sequence,
             "direction": self.direction,
             "tfc_padding": self.tfc_padding,
+            "care_of": str(self.care_of) if self.care_of else None,
             "last_used": self.last_used,
             "larval": self.larval,
         }

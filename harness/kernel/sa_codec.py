@@ -91,6 +91,7 @@ def read_sa(body: bytes, attributes: Attributes) -> SecurityAssociation:
         acquire_sequence=info.seq,
         direction=_read_direction(attributes),
         tfc_padding=read_u32(attributes, Attribute.TFCPAD) or 0,
+        care_of=_optional(attributes, Attribute.COADDR, lambda data: read_address(data, family)),
         last_used=read_number(attributes, Attribute.LASTUSED, U64),
     )
 
@@ -223,6 +224,8 @@ def _attributes_of(sa: SecurityAssociation, long_replay: bool) -> Mapping[Attrib
         attributes[Attribute.TFCPAD] = write_u32(Attribute.TFCPAD, sa.tfc_padding)
     if sa.direction:
         attributes[Attribute.SA_DIR] = U8.pack(number(SA_DIRECTIONS, sa.direction))
+    if sa.care_of:
+        attributes[Attribute.COADDR] = write_address(sa.care_of)
     return attributes
 
 

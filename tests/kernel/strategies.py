@@ -135,6 +135,7 @@ def sas(draw: st.DrawFn) -> SecurityAssociation:
             acquire_sequence=u32,
             direction=st.none() | st.sampled_from(sorted(SA_DIRECTIONS.values())),
             tfc_padding=u32,
+            care_of=st.none() | addresses(version),
         )
     )
 

@@ -11,10 +11,11 @@ import pytest
 from harness.kernel.capabilities import Capabilities, probe
 
 NAMED = {
-    "esp", "ah", "ipcomp", "esn", "marks", "xfrm-interface", "udp-encapsulation", "af_key",
-    "netem", "tun", "overlay", "nat",
+    "esp", "ah", "ipcomp", "esn", "policy", "marks", "xfrm-interface", "udp-encapsulation",
+    "af_key", "netem", "tun", "overlay", "nat",
     "rfc4106(gcm(aes))", "rfc7539esp(chacha20,poly1305)", "rfc4309(ccm(aes))",
     "cbc(aes)", "cbc(des)", "cbc(des3_ede)", "cbc(blowfish)", "cbc(cast5)", "cbc(camellia)",
+    "cbc(serpent)", "cbc(twofish)",
     "rfc3686(ctr(aes))", "ecb(cipher_null)",
     "hmac(md5)", "hmac(sha1)", "hmac(sha256)", "hmac(sha384)", "hmac(sha512)",
     "xcbc(aes)", "cmac(aes)",

@@ -204,6 +204,26 @@ def test_ipcomp_in_a_tunnel_brings_an_ipip_sa_that_is_established(namespace: Nam
     run(namespace, body)
 
 
+def test_a_care_of_address_is_the_one_that_ip_gives(namespace: Namespace) -> None:
+    async def body(xfrm: XfrmSocket) -> None:
+        care_of = ip_address("2001:db8::9")
+        words = {"route2": "proto route2", "hao": "proto hao"}
+        for protocol, word in words.items():
+            namespace.ip(f"xfrm state add {ENDS6} {word} mode ro coa {care_of}")
+            (sa,) = await xfrm.sad()
+            assert (sa.protocol, sa.mode, sa.care_of) == (protocol, "ro", care_of)
+            assert sa.established
+            by_ip = printed(namespace)
+            # These have no SPI to be deleted by.
+            await xfrm.flush_sas(protocol)
+            await xfrm.add_sa(replace(sa, current=UNUSED))
+            assert printed(namespace) == by_ip
+            await xfrm.flush_sas(protocol)
+            assert not await xfrm.sad()
+
+    run(namespace, body)
+
+
 def test_one_sa_is_told_from_another_by_spi_destination_and_protocol(namespace: Namespace) -> None:
     async def body(xfrm: XfrmSocket) -> None:
         back = replace(PLAIN, source=SUN, destination=MOON)

@@ -2,9 +2,11 @@
 """SAs that protect packets between two namespaces: what the kernel counts and tells."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
@@ -27,7 +29,7 @@ from harness.kernel.events import (
 from harness.kernel.lifetimes import Lifetimes
 from harness.kernel.policy import Policy, Template
 from harness.kernel.replay import Replay
-from harness.kernel.sa import Encapsulation, SecurityAssociation
+from harness.kernel.sa import Encapsulation, Mark, SecurityAssociation
 from harness.kernel.selector import Selector
 from harness.kernel.socket import XfrmSocket
 from harness.kernel.statistics import read_statistics
@@ -186,6 +188,143 @@ def test_an_sa_tells_of_its_soft_and_hard_end_in_seconds(
     run(gateways, body)
 
 
+def test_an_sa_that_receives_ends_in_seconds_too(gateways: tuple[Namespace, Namespace]) -> None:
+    async def body(ends: Ends) -> None:
+        arrivals = Arrivals()
+        await ends.sun.subscribe(arrivals.take)
+        await ends.moon.add_sa(PROTECTED)
+        # Counted from the first use: without one it would live on.
+        of_use = Lifetimes(soft_use_seconds=1, hard_use_seconds=2)
+        await ends.sun.add_sa(replace(PROTECTED, lifetimes=of_use))
+        await ends.send()
+        soft = await arrivals.first(Expire)
+        assert (soft.hard, soft.sa.lifetimes.soft_use_seconds) == (False, 1)
+        assert soft.sa.current.used
+        arrivals.events.remove(soft)
+        assert (await arrivals.first(Expire)).hard
+        assert not await ends.sun.sad()
+        ends.sender.sendto(b"in vain", (str(SUN), PORT))
+        _, sun = gateways
+        async with asyncio.timeout(WITHIN):
+            with sun.entered():
+                while read_statistics(os.getpid())["XfrmInNoStates"] != 1:
+                    time.sleep(0.01)
+
+    run(gateways, body)
+
+
+SENT = {
+    "packets": Lifetimes(soft_packets=2, hard_packets=4),
+    "bytes": Lifetimes(soft_bytes=2 * 13, hard_bytes=4 * 13),
+}
+
+
+@pytest.mark.parametrize("counted", SENT)
+def test_an_sa_that_sends_tells_of_its_soft_and_hard_end_in(
+    gateways: tuple[Namespace, Namespace], counted: str
+) -> None:
+    async def body(ends: Ends) -> None:
+        arrivals = Arrivals()
+        await ends.moon.subscribe(arrivals.take)
+        await ends.moon.add_sa(replace(PROTECTED, lifetimes=SENT[counted]))
+        await ends.sun.add_sa(PROTECTED)
+        for _ in range(2):
+            await ends.send()
+        await ends.moon.spd()
+        assert [type(event) for event in arrivals.events] == [SaAdded]
+        await ends.send()
+        soft = await arrivals.first(Expire)
+        assert (soft.hard, soft.sa.current.packets) == (False, 2)
+        await ends.send()
+        arrivals.events.remove(soft)
+        # The fifth is not sent any more: the SA is gone before, and the next one is asked for.
+        with contextlib.suppress(OSError):
+            ends.sender.sendto(b"hello", (str(SUN), PORT))
+        assert (await arrivals.first(Expire)).hard
+        assert not (await ends.moon.sad()).established
+        assert (await ends.sun.sad()).by_spi(0x1000)[0].current.packets == 4
+
+    run(gateways, body)
+
+
+def test_a_packet_takes_the_sa_of_its_mark(gateways: tuple[Namespace, Namespace]) -> None:
+    async def body(ends: Ends) -> None:
+        await ends.moon.flush_policies()
+        for value, spi in ((1, 0x1001), (2, 0x1002)):
+            mark = Mark(value, 0xFF)
+            await ends.moon.add_policy(Policy(FLOW, "out", templates=(TEMPLATE,), mark=mark))
+            await ends.moon.add_sa(replace(PROTECTED, spi=spi, mark=mark))
+            await ends.sun.add_sa(replace(PROTECTED, spi=spi))
+        for value, count in ((2, 3), (1, 1), (0x102, 1)):
+            ends.sender.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, value)
+            for _ in range(count):
+                await ends.send()
+        used = {sa.spi: sa.current.packets for sa in await ends.moon.sad()}
+        # Only the bits under the mask count.
+        assert used == {0x1001: 1, 0x1002: 4}
+        assert {sa.spi: sa.current.packets for sa in await ends.sun.sad()} == used
+        # Without a mark there is no policy, and what is in clear is refused at the other end.
+        ends.sender.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, 0)
+        ends.sender.sendto(b"in clear", (str(SUN), PORT))
+        _, sun = gateways
+        async with asyncio.timeout(WITHIN):
+            with sun.entered():
+                while read_statistics(os.getpid())["XfrmInTmplMismatch"] != 1:
+                    time.sleep(0.01)
+
+    run(gateways, body)
+
+
+def test_an_output_mark_is_set_on_what_an_sa_has_protected(
+    gateways: tuple[Namespace, Namespace],
+) -> None:
+    moon, _ = gateways
+
+    def nft(command: str) -> str:
+        with moon.entered():
+            done = subprocess.run(["nft", command], capture_output=True, text=True, check=True)
+        return done.stdout
+
+    async def body(ends: Ends) -> None:
+        nft("add table ip seen; add chain ip seen out { type filter hook postrouting priority 0; }")
+        nft("add rule ip seen out ip protocol esp meta mark and 0xf == 0x5 counter")
+        await ends.sun.add_sa(PROTECTED)
+        await ends.moon.add_sa(PROTECTED)
+        await ends.send()
+        assert "counter packets 0 " in nft("list table ip seen")
+        await ends.moon.delete_sa(PROTECTED)
+        marked = replace(PROTECTED, output_mark=Mark(0x5, 0xF), replay=Replay(32, oseq=1))
+        await ends.moon.add_sa(marked)
+        await ends.send()
+        assert "counter packets 1 " in nft("list table ip seen")
+
+    run(gateways, body)
+
+
+def test_the_replay_state_of_an_esn_window_is_that_of_the_packets(
+    gateways: tuple[Namespace, Namespace],
+) -> None:
+    async def body(ends: Ends) -> None:
+        extended = replace(PROTECTED, esn=True, replay=Replay(128))
+        await ends.moon.add_sa(extended)
+        await ends.sun.add_sa(extended)
+        for _ in range(3):
+            await ends.send()
+        (out,), (into,) = await ends.moon.sad(), await ends.sun.sad()
+        assert (out.replay.sent, out.replay.received) == (3, 0)
+        assert (into.replay.sent, into.replay.received) == (0, 3)
+        assert (into.replay.window, into.replay.bitmap) == (128, 0b111)
+        # A packet that is sent again is refused, in the other half of the numbers too.
+        await ends.moon.delete_sa(extended)
+        await ends.moon.add_sa(replace(extended, replay=Replay(128, oseq=1)))
+        await ends.send_in_vain(lambda sa: sa.statistics.replayed == 1)
+        await ends.moon.delete_sa(extended)
+        await ends.moon.add_sa(replace(extended, replay=Replay(128, oseq=9, oseq_hi=1)))
+        await ends.send_in_vain(lambda sa: sa.statistics.not_authentic == 1)
+
+    run(gateways, body)
+
+
 @pytest.mark.parametrize(
     "lifetimes",
     [
@@ -194,7 +333,7 @@ def test_an_sa_tells_of_its_soft_and_hard_end_in_seconds(
     ],
     ids=["packets", "bytes"],
 )
-def test_an_sa_tells_of_its_soft_and_hard_end_in(
+def test_an_sa_that_receives_tells_of_its_soft_and_hard_end_in(
     gateways: tuple[Namespace, Namespace], lifetimes: Lifetimes
 ) -> None:
     async def body(ends: Ends) -> None:
