@@ -14,7 +14,10 @@ USAGE = 2
     [
         (["run", "net2net-reky"], "there is no scenario 'net2net-reky'; did you mean"),
         (["run", "delete-ike", "--moon", "strongswan@9"], "there is no peer 'strongswan@9'; there"),
-        (["run", "delete-ike", "--sun", "racoon"], "there is no peer 'racoon'; there is ip-xfrm"),
+        (
+            ["run", "delete-ike", "--sun", "racoon"],
+            "there is no peer 'racoon'; there is ikelabd, ip-xfrm",
+        ),
         (["run", "delete-ike", "--kernel", "debian-9"], "--kernel debian-9: there is no such"),
         (["run", "delete-ike", "--seed", "-4"], "--seed -4: a seed is a whole number from 0"),
         (["run", "delete-ike", "--clock", "lunar"], "argument --clock: invalid choice: 'lunar'"),
