@@ -7,6 +7,7 @@ an SA of somebody else that changes.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -15,7 +16,9 @@ from random import Random
 
 from harness.capture.decryption import Decryptor
 from harness.capture.secrets import Secrets
+from harness.daemon.configuration import DaemonConfiguration
 from harness.daemon.userspace.raw_esp import Arrival
+from harness.ike.address import Address
 from harness.ike.malformed import Malformed, Unencodable
 from harness.ike.payload import Forged, Payload, RawPayload
 from harness.ike.transforms import encryption, key_exchange, prf
@@ -25,17 +28,19 @@ from harness.ike.v2.script import Script
 from harness.ike.wire import decode_payloads, encode_payloads
 from tests.capture import packets
 from tests.daemon.userspace import test_fuzz as plane
+from tests.fuzz import services
 from tests.fuzz.inputs import EDGES, KINDS_V1, KINDS_V2, hostile, mutated, nested
 from tests.ike import test_wire_properties as codec
 from tests.ike.v1 import pair as v1
 from tests.ike.v2 import test_robustness as v2
-from tests.ike.v2.pair import Pair
+from tests.ike.v2.pair import MOON_NET, SUN_NET, Pair
 
 Note = Callable[[bytes], None]
 """Is told each input before it is given to anybody."""
 
 FAST = Phase1((encryption("AES_CBC_128"),), (prf("HMAC_SHA1"),), (key_exchange("MODP_768"),))
 MOST_IPSEC_SAS = 64
+ANYWHERE = Address("203.0.113.9")
 
 
 @dataclass(frozen=True)
@@ -209,6 +214,46 @@ def decryptor(random: Random, size: int, note: Note) -> None:
     reader.decryption()
 
 
+def daemon(random: Random, size: int, note: Note) -> None:
+    """ikelabd as a whole with SAs of both versions: inbox, engines, steps, data plane."""
+    asyncio.run(_daemon(random, size, note))
+
+
+async def _daemon(random: Random, size: int, note: Note) -> None:
+    async with services.Pair(daemons()) as pair:
+        for child in ("net", "lan"):
+            await pair.initiate(child)
+        valid = tuple(pair.said)
+        ends = pair.moon, pair.sun
+        before = [station.service.sas() for station in ends]
+        assert [len(one) for one in before] == [2, 2]
+        for _ in range(size):
+            octets = hostile(random, valid)
+            if random.random() < 0.5:
+                octets = random.choice(valid)[:16] + octets[16:]
+            note(octets)
+            for station, other in (ends, ends[::-1]):
+                for port in (500, 4500):
+                    source = random.choice((other.sockets.address, ANYWHERE)).on_port(port)
+                    here = station.sockets.address.on_port(port)
+                    station.sockets.arrived(octets, source, here)
+            await pair.quiet()
+            for station in ends:
+                station.sockets.sent.clear()
+        assert [station.service.sas() for station in ends] == before
+
+
+def daemons() -> tuple[tuple[Address, DaemonConfiguration], tuple[Address, DaemonConfiguration]]:
+    """Two configurations, each with a connection of either version to the other end."""
+    here, there = v1.SEIL, v1.SWAN
+    moon = replace(MOON_NET, remote=there), v1.seil(phase1=FAST)
+    sun = replace(SUN_NET, remote=here), v1.swan(phase1=FAST)
+    return (
+        (here, DaemonConfiguration(v2=moon[:1], v1=moon[1:], settings=v2.LIMITS)),
+        (there, DaemonConfiguration(v2=sun[:1], v1=sun[1:], settings=v2.LIMITS)),
+    )
+
+
 TARGETS = (
     Target("codec", 30, 500, decode_and_encode),
     Target("ikev2", 20, 100, ikev2_engine),
@@ -217,6 +262,7 @@ TARGETS = (
     Target("ikev1-authentic", 5, 50, ikev1_authentic),
     Target("esp", 10, 200, userspace_esp),
     Target("decryptor", 10, 200, decryptor),
+    Target("daemon", 10, 100, daemon),
 )
 
 

@@ -3,20 +3,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from harness.ike.address import Address
 from harness.ike.v1.configuration import Limits
 from harness.ike.v1.events import PeerAlive as PeerAliveV1
 from harness.ike.v2.connection import Settings
 from harness.ike.v2.events import PeerAlive
+from tests.fuzz import services
+from tests.fuzz.targets import daemons
 from tests.ike.v1 import pair as v1
 from tests.ike.v2.pair import Pair
 
 MANY = 4_000
-LITTLE = 512 * 1024
+LITTLE = 64 * 1024
 """Octets by which memory may differ between one half of a flood and the other."""
 
 
@@ -43,6 +48,12 @@ def memory_is_bounded() -> Iterator[list[int]]:
     assert noted[1] - noted[0] < LITTLE
 
 
+def memory() -> int:
+    """Octets that are held, without what is only not collected yet."""
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
+
+
 def halfway_or_done(number: int) -> bool:
     return number in (MANY // 2, MANY)
 
@@ -60,7 +71,7 @@ def test_ikev2_serves_its_peer_and_a_new_one_in_the_middle_of_a_flood() -> None:
             sun.datagrams()
             sun.events()
             if halfway_or_done(number):
-                noted.append(tracemalloc.get_traced_memory()[0])
+                noted.append(memory())
     assert len(sun.all_sas()) <= 1 + 16
     assert pair.sun.child == before
     pair.moon.endpoint.commands.check_liveness(pair.moon.ike, 0.0)
@@ -86,7 +97,7 @@ def test_ikev1_serves_its_peer_in_the_middle_of_a_flood() -> None:
             sun.datagrams()
             sun.events()
             if halfway_or_done(number):
-                noted.append(tracemalloc.get_traced_memory()[0])
+                noted.append(memory())
     assert sun.half_open <= 64
     assert len(pair.b.sas) == 1
     pair.b.endpoint.check_peer(sun.isakmp_sas()[0], pair.now)
@@ -95,3 +106,33 @@ def test_ikev1_serves_its_peer_in_the_middle_of_a_flood() -> None:
     pair.a.endpoint.rekey_isakmp(pair.a.endpoint.isakmp_sas()[0], pair.now)
     pair.run()
     assert len(sun.isakmp_sas()) == 2
+
+
+def test_a_daemon_serves_its_peer_in_the_middle_of_a_flood_of_either_version() -> None:
+    async def body() -> None:
+        async with services.Pair(daemons()) as pair:
+            for child in ("net", "lan"):
+                await pair.initiate(child)
+            openings = [one for one in pair.said if one[8:16] == bytes(8)]
+            assert {one[17] >> 4 for one in openings} == {1, 2}
+            sun = pair.sun
+            with memory_is_bounded() as noted:
+                for number in range(1, MANY + 1):
+                    first = openings[number % len(openings)]
+                    octets = number.to_bytes(8, "big") + first[8:]
+                    sun.sockets.arrived(octets, spoofed(number), sun.sockets.address)
+                    if number % 100 == 0:
+                        await pair.quiet()
+                        sun.sockets.sent.clear()
+                    if halfway_or_done(number):
+                        noted.append(memory())
+            before = [one.children for one in sun.service.sas()]
+            for child in ("net", "lan"):
+                engine = pair.moon.service.engine_of_child(child)
+                await pair.moon.service.do(partial(engine.rekey_child, child))
+                await pair.deliver()
+            after = [one.children for one in sun.service.sas()]
+            for old, new in zip(before, after, strict=True):
+                assert {one.inbound for one in new} - {one.inbound for one in old}
+
+    asyncio.run(body())
