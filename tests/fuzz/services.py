@@ -108,7 +108,7 @@ class Pair:
         self.said: list[bytes] = []
         asyncio.get_running_loop().set_exception_handler(self._failed)
         self.moon, self.sun = (
-            _station(address, configuration, seed + place * 1_000_000)
+            station(address, configuration, seed + place * 1_000_000)
             for place, (address, configuration) in enumerate(ends)
         )
 
@@ -154,8 +154,14 @@ class Pair:
         self.failures.append(f"{context.get('message')}: {context.get('exception')!r}")
 
 
-def _station(address: Address, configuration: DaemonConfiguration, seed: int) -> Station:
-    sockets, plane = MemorySockets(address), MemoryPlane()
+def station(
+    address: Address,
+    configuration: DaemonConfiguration,
+    seed: int,
+    plane: MemoryPlane | None = None,
+) -> Station:
+    """A daemon of that configuration, not started yet."""
+    sockets, plane = MemorySockets(address), plane or MemoryPlane()
 
     async def make_plane(listener: PlaneListener) -> MemoryPlane:
         return plane
