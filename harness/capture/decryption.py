@@ -81,7 +81,7 @@ class Decryptor:
         self._esp = EspOpener(secrets)
         self._ah = AhOpener(secrets)
         self._ip = Reassembler()
-        # Each datagram with the wire and the place of its first coming.
+        # Each datagram with the wire and the place of its first coming, and each fragment's place.
         self._datagrams: dict[bytes, tuple[str, int]] = {}
         self._places: dict[int, int] = {}
 
@@ -99,11 +99,16 @@ class Decryptor:
         """The entry for a frame; that of an earlier fragment may still learn where it ended."""
         headers = headers_of(frame.link_type, frame.data)
         if headers.carried is None and headers.fragment is None:
-            content: Content = UNRELATED
-        else:
-            headers, content = self._read(frame, headers)
+            # Most of a capture from elsewhere is not ours: it is not to be kept twice.
+            entry = Entry(frame, headers._replace(payload=b""), UNRELATED)
+            self.entries.append(entry)
+            return entry
+        headers, content = self._read(frame, headers)
         entry = Entry(frame, headers, content)
-        self._places[frame.number] = len(self.entries)
+        if isinstance(content, IpFragment) or (
+            isinstance(content, Ike) and content.status is Status.FRAGMENT
+        ):
+            self._places[frame.number] = len(self.entries)
         self.entries.append(entry)
         return entry
 

@@ -46,19 +46,20 @@ def secrets_in(folder: Path, without: Container[str] = ()) -> Reading:
     """
     gathering = Gathering()
     found = False
-    for name, read in READERS.items():
-        for path in _places(folder, name, without):
-            gathering.take(read(path))
-            found = True
+    for read, path in sources_in(folder, without):
+        gathering.take(read(path))
+        found = True
     if not found:
         names = ", ".join(name for name in READERS if CONFIGURATION not in name)
         return Reading(problems=(f"{folder} holds no secrets; they are in files named {names}",))
     return gathering.reading()
 
 
-def _places(folder: Path, name: str, without: Container[str]) -> Iterator[Path]:
-    if (folder / name).is_file():
-        yield folder / name
-    for path in sorted(folder.glob(f"*/{name}")):
-        if path.is_file() and path.relative_to(folder).parts[0] not in without:
-            yield path
+def sources_in(folder: Path, without: Container[str] = ()) -> Iterator[tuple[Reader, Path]]:
+    """The files in the folder, and in those in it, that hold secrets, and what reads each."""
+    for name, read in READERS.items():
+        if (folder / name).is_file():
+            yield read, folder / name
+        for path in sorted(folder.glob(f"*/{name}")):
+            if path.is_file() and path.relative_to(folder).parts[0] not in without:
+                yield read, path

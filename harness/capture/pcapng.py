@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
+from typing import NamedTuple
 
 SECTION_HEADER = 0x0A0D0D0A
 INTERFACE_DESCRIPTION = 1
@@ -50,9 +51,11 @@ class Interface:
     offset: int = 0
 
 
-@dataclass(frozen=True)
-class Packet:
-    """A packet of a capture; `interface` is an index, `time_ns` counts from the epoch."""
+class Packet(NamedTuple):
+    """A packet of a capture; `interface` is an index, `time_ns` counts from the epoch.
+
+    A tuple, because a capture may have a million of them.
+    """
 
     interface: int
     time_ns: int

@@ -36,10 +36,10 @@ def add_to(commands: Any) -> None:
 
 
 def command(options: argparse.Namespace) -> int:
-    """Print the ladder; 2 when nothing of the capture or of the keys could be read."""
+    """Print the ladder; 2 when there is no capture to read, or nothing with keys in DIR."""
     from harness.capture.captured import load
     from harness.capture.decryption import decrypt
-    from harness.capture.gathering import secrets_in
+    from harness.capture.gathering import secrets_in, sources_in
     from harness.capture.ladder import write_ladder
     from harness.capture.secrets import Reading
 
@@ -52,10 +52,10 @@ def command(options: argparse.Namespace) -> int:
     if not captured.frames and captured.problems:
         return _refuse(*(f"{options.capture}: {problem}" for problem in captured.problems))
     reading = Reading() if options.secrets is None else secrets_in(options.secrets)
+    if options.secrets is not None and not any(sources_in(options.secrets)):
+        return _refuse(*reading.problems)
     for problem in (*(f"{options.capture}: {one}" for one in captured.problems), *reading.problems):
         print(f"ikelab: {problem}", file=sys.stderr)
-    if options.secrets is not None and not len(reading.secrets) and reading.problems:
-        return USAGE
     try:
         found = decrypt(captured.frames, reading.secrets)
         write_ladder(sys.stdout, found.entries, verbose=options.verbose)
