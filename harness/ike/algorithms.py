@@ -224,7 +224,7 @@ INTEGRITIES: tuple[Integrity, ...] = (
     # the id on the wire does not tell them apart, so lookup by number never gives this one.
     _hmac("HMAC_SHA2_256_96", 32, 12, (None, None, None), Names(
         strongswan="sha256_96", xfrm="hmac(sha256)",
-        wireshark_esp="ANY 96 bit authentication [no checking]", also=("sha2_256_96",),
+        wireshark_esp="HMAC-SHA-256-96 [draft-ietf-ipsec-ciph-sha-256-00]", also=("sha2_256_96",),
     ), hash_name="sha256", weak=True),
     Integrity("AES_XCBC_96", "AUTH_AES_XCBC_96", MacKind.XCBC, "aes", 16, 12, 5, 9, 9, False,
         Names(strongswan="aesxcbc", libreswan="aes_xcbc", setkey="aes-xcbc-mac",

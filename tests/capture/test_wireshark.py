@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import os
 import stat
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,14 +11,12 @@ from pathlib import Path
 import pytest
 
 from harness.capture.captured import CapturedFrame
-from harness.capture.decryption import Decryption, decrypt
-from harness.capture.entries import Entry, Ike, Ipsec, Status
+from harness.capture.decryption import decrypt
+from harness.capture.entries import Ike, Status
 from harness.capture.secrets import Secrets
-from harness.capture.wireshark import environment, write_profile
+from harness.capture.wireshark import write_profile
 from harness.capture.wireshark_tables import read_tables
-from harness.ike import payloads_v1 as v1
 from harness.ike import payloads_v2 as v2
-from harness.ike.payload import Payload, every
 from harness.ike.transforms import ENCRYPTIONS, INTEGRITIES, Encryption, Integrity, encryption
 from tests.capture.packets import (
     MOON,
@@ -39,132 +35,7 @@ from tests.capture.packets import (
     udp,
 )
 from tests.capture.runs import RUNS, Runs
-
-FIELDS = {
-    "spis": ("isakmp.ispi", "isakmp.rspi"),
-    "message id": ("isakmp.messageid",),
-    "exchange": ("isakmp.exchangetype",),
-    "flags": ("isakmp.flags",),
-    "payload types": ("isakmp.typepayload",),
-    "notify types": ("isakmp.notify.msgtype",),
-    "deleted SPIs": ("isakmp.delete.spi",),
-    "nonces": ("isakmp.nonce",),
-    "identities": ("isakmp.id.data.fqdn",),
-    "ESP SPI": ("esp.spi",),
-    "sequence": ("esp.sequence",),
-    "ICV good": ("esp.icv_good",),
-    "next header": ("esp.protocol",),
-    "addresses": ("ip.src", "ip.dst", "ipv6.src", "ipv6.dst"),
-    "UDP ports": ("udp.srcport", "udp.dstport"),
-}
-
-
-def tshark(capture: Path, profile: Path) -> list[dict[str, list[str]]]:
-    """What tshark says of every frame, a list of values for each of FIELDS."""
-    wanted = [part for names in FIELDS.values() for name in names for part in ("-e", name)]
-    command = ["tshark", "-n", "-r", str(capture), "-T", "fields", "-E", "aggregator=|", *wanted]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=True, env=os.environ | environment(profile)
-    )
-    assert "WARNING" not in done.stderr, done.stderr
-    rows = []
-    for line in done.stdout.splitlines():
-        cells = iter(line.split("\t"))
-        rows.append(
-            {
-                what: [value for _ in names for value in next(cells).split("|") if value]
-                for what, names in FIELDS.items()
-            }
-        )
-    return rows
-
-
-def types(payloads: Sequence[Payload]) -> Iterator[str]:
-    """Payload types as tshark counts them: with proposals and transforms of an SA."""
-    for payload in payloads:
-        yield str(payload.payload_type)
-        if isinstance(payload, v1.SecurityAssociation | v2.SecurityAssociation):
-            for proposal in payload.proposals:
-                yield "2"
-                yield from ["3"] * len(proposal.transforms)
-
-
-def seen(entry: Entry) -> dict[str, list[str]]:
-    """The same from our side."""
-    row: dict[str, list[str]] = {what: [] for what in FIELDS}
-    content = entry.content
-    outer = entry.headers
-    row["addresses"] = addresses((outer.source, outer.destination))
-    row["UDP ports"] = [str(port) for port in outer.ports or ()]
-    match content:
-        case Ike(header=head):
-            assert content.message is not None
-            named = every(content.payloads, v1.Notification) + every(content.payloads, v2.Notify)
-            deleted = every(content.payloads, v1.Delete) + every(content.payloads, v2.Delete)
-            nonces = every(content.payloads, v1.Nonce) + every(content.payloads, v2.Nonce)
-            known = every(content.payloads, v1.Identification) + every(
-                content.payloads, v2.Identification
-            )
-            row["spis"] = [head.initiator_spi.hex(), head.responder_spi.hex()]
-            row["message id"] = [f"0x{head.message_id:08x}"]
-            row["exchange"] = [str(head.exchange_type)]
-            row["flags"] = [f"0x{head.flags:02x}"]
-            sk = content.message.sealed
-            row["payload types"] = [str(sk.payload_type)] if sk else []
-            row["payload types"] += types(content.payloads)
-            row["notify types"] = [str(one.notify_type) for one in named]
-            row["deleted SPIs"] = [spi.hex() for one in deleted for spi in one.spis]
-            row["nonces"] = [one.data.hex() for one in nonces]
-            row["identities"] = [one.data.decode() for one in known if one.id_type == 2]
-        case Ipsec(status=Status.DECRYPTED):
-            row["ESP SPI"] = [f"0x{content.spi:08x}"]
-            row["sequence"] = [str(content.sequence)]
-            row["ICV good"] = ["1"]
-            row["next header"] = [f"0x{content.next_header:02x}"]
-            inner = content.inner
-            assert inner is not None
-            outside = (outer.source, outer.destination)
-            tunnel = content.mode == "tunnel"
-            row["addresses"] = addresses(outside, *([(inner.src, inner.dst)] if tunnel else []))
-            ports = list(zip(outer.ports or (), (inner.sport, inner.dport), strict=False))
-            pairs = ports or [(inner.sport,), (inner.dport,)]
-            row["UDP ports"] = [str(port) for pair in pairs for port in pair]
-    return row
-
-
-def addresses(*pairs: tuple[str, str]) -> list[str]:
-    """Sources and destinations of IPv4, then of IPv6, each from the outside in."""
-    return [
-        pair[side]
-        for colon in (False, True)
-        for side in (0, 1)
-        for pair in pairs
-        if (":" in pair[side]) is colon
-    ]
-
-
-def normal(row: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Booleans are 1 or True, after the version of Wireshark; an SA's delete has its cookies."""
-    row["ICV good"] = [{"True": "1"}.get(value, value) for value in row["ICV good"]]
-    return row
-
-
-def assert_agreed(
-    decryption: Decryption, capture: Path, profile: Path, *, without: Sequence[str] = ()
-) -> None:
-    write_profile(profile, decryption.secrets)
-    theirs = tshark(capture, profile)
-    assert len(theirs) == len(decryption.entries)
-    compared = 0
-    for entry, row in zip(decryption.entries, theirs, strict=True):
-        if not isinstance(entry.content, Ike | Ipsec):
-            continue
-        ours = seen(entry)
-        for what in FIELDS:
-            if what not in without:
-                assert normal(row)[what] == ours[what], f"frame {entry.number}: {what}"
-        compared += 1
-    assert compared
+from tests.capture.tshark import assert_agreed, checked_in_esp, normal, tshark
 
 
 @pytest.mark.parametrize("node", ["moon", "sun"])
@@ -174,7 +45,7 @@ def test_tshark_agrees_with_every_field_of_a_run(
 ) -> None:
     decryption = runs.decrypted(run, node)
     assert all(entry.content.status is Status.DECRYPTED for entry in decryption.ipsec)  # type: ignore[union-attr]
-    assert_agreed(decryption, runs.folder(run) / "capture.pcapng", tmp_path / "wireshark")
+    assert assert_agreed(decryption, runs.folder(run) / "capture.pcapng", tmp_path / "wireshark")
 
 
 def written(path: Path, captured: Sequence[CapturedFrame]) -> Path:
@@ -182,12 +53,8 @@ def written(path: Path, captured: Sequence[CapturedFrame]) -> Path:
     return path
 
 
-def judged_by_wireshark(mac: Integrity) -> bool:
-    return mac.names.wireshark_esp is not None and "no checking" not in mac.names.wireshark_esp
-
-
 ESP_CIPHERS = [one for one in ENCRYPTIONS if one.names.wireshark_esp]
-ESP_MACS = [one for one in INTEGRITIES if one.icv_size and judged_by_wireshark(one)]
+ESP_MACS = [one for one in INTEGRITIES if one.icv_size and checked_in_esp(one)]
 IKE_CIPHERS = [one for one in ENCRYPTIONS if one.names.wireshark_ike and one.name != "NULL"]
 IKE_MACS = [one for one in INTEGRITIES if one.icv_size and one.names.wireshark_ike]
 
@@ -205,7 +72,7 @@ def test_tshark_agrees_about_every_algorithm_of_esp_that_it_knows(tmp_path: Path
     captured = frames(packets)
     decryption = decrypt(captured, Secrets(ipsec=tuple(secrets)))
     capture = written(tmp_path / "c.pcapng", captured)
-    assert_agreed(decryption, capture, tmp_path / "wireshark")
+    assert assert_agreed(decryption, capture, tmp_path / "wireshark")
 
 
 @pytest.mark.parametrize("combined", [True, False], ids=["combined", "separate"])
@@ -230,7 +97,7 @@ def test_tshark_agrees_about_every_algorithm_of_ikev2_that_it_knows(
     decryption = decrypt(captured, Secrets(ike_v2=tuple(secrets)))
     assert {e.content.status for e in decryption.ike} == {Status.DECRYPTED}  # type: ignore[union-attr]
     capture = written(tmp_path / "c.pcapng", captured)
-    assert_agreed(decryption, capture, tmp_path / "wireshark")
+    assert assert_agreed(decryption, capture, tmp_path / "wireshark")
 
 
 def ike_pairs(combined: bool) -> Iterator[tuple[Encryption, Integrity | None]]:
@@ -248,7 +115,9 @@ def test_tshark_agrees_about_fragments(tmp_path: Path) -> None:
     decryption = decrypt(captured, Secrets(ike_v2=(secret,)))
     assert isinstance(decryption.ike[2].content, Ike)
     assert decryption.ike[2].content.payloads == tuple(payloads)
-    assert_agreed(decryption, written(tmp_path / "c.pcapng", captured), tmp_path / "wireshark")
+    assert assert_agreed(
+        decryption, written(tmp_path / "c.pcapng", captured), tmp_path / "wireshark"
+    )
 
 
 def test_tshark_agrees_about_tunnel_and_transport_in_both_versions_of_ip(tmp_path: Path) -> None:
@@ -269,7 +138,9 @@ def test_tshark_agrees_about_tunnel_and_transport_in_both_versions_of_ip(tmp_pat
     decryption = decrypt(captured, Secrets(ipsec=tuple(both)))
     assert len(decryption.ipsec) == 8
     assert {e.content.status for e in decryption.ipsec} == {Status.DECRYPTED}  # type: ignore[union-attr]
-    assert_agreed(decryption, written(tmp_path / "c.pcapng", captured), tmp_path / "wireshark")
+    assert assert_agreed(
+        decryption, written(tmp_path / "c.pcapng", captured), tmp_path / "wireshark"
+    )
 
 
 def test_tshark_too_reads_an_sa_on_both_sides_of_a_translation(tmp_path: Path) -> None:
@@ -283,7 +154,9 @@ def test_tshark_too_reads_an_sa_on_both_sides_of_a_translation(tmp_path: Path) -
     ]
     captured = frames(packets)
     decryption = decrypt(captured, Secrets(ipsec=(secret,)))
-    assert_agreed(decryption, written(tmp_path / "c.pcapng", captured), tmp_path / "wireshark")
+    assert assert_agreed(
+        decryption, written(tmp_path / "c.pcapng", captured), tmp_path / "wireshark"
+    )
 
 
 def test_a_profile_is_for_its_owner_alone_and_loads_again(runs: Runs, tmp_path: Path) -> None:

@@ -64,16 +64,15 @@ def test_what_is_written_is_read_again_for_every_algorithm() -> None:
     assert parse_table(IKEV1_TABLE, "\n".join(ikev1_rows([v1])), "").secrets.ike_v1 == (v1,)
 
 
-def test_the_truncation_that_wireshark_only_knows_unchecked_is_read_as_unchecked() -> None:
-    esp = IpsecSecret(
-        7,
-        encryption=encryption("AES_CBC_128"),
-        encryption_key=bytes(16),
-        integrity=integrity("HMAC_SHA2_256_96"),
-        integrity_key=bytes(32),
-    )
-    (read,) = parse_table(ESP_TABLE, "\n".join(esp_rows([esp])), "").secrets.ipsec
+def test_an_icv_that_is_not_to_be_checked_is_passed_over() -> None:
+    row = f'"IPv4","*","*","0x7","AES-CBC [RFC3602]","{bytes(16).hex()}"'
+    row += ',"ANY 96 bit authentication [no checking]",""'
+    (read,) = parse_table(ESP_TABLE, row, "").secrets.ipsec
     assert (read.integrity, read.unchecked_icv) == (None, 12)
+    assert list(esp_rows([read])) == [
+        f'"IPv4","*","*","0x00000007","AES-CBC [RFC3602]","0x{bytes(16).hex()}"'
+        ',"ANY 96 bit authentication [no checking]",""'
+    ]
 
 
 def test_the_columns_of_extended_sequence_numbers_are_there_for_those_only() -> None:
