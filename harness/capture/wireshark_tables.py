@@ -3,6 +3,8 @@
 
 Rows are read and written. An SA whose algorithm Wireshark does not know is written as a comment
 that starts with `#ikelab:`, in the same form with the transform's own name, and read from it too.
+So are the keys that prove who the peers are, for which Wireshark has no use: SKEYID and SKEYID_a
+behind a row of IKEv1, SK_pi and SK_pr behind one of IKEv2.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import TypeVar
 
 from harness.capture.secrets import (
     ANY_ADDRESS,
+    NO_SECRETS,
     IkeV1Secret,
     IkeV2Secret,
     IpsecSecret,
@@ -77,10 +80,10 @@ def parse_table(name: str, text: str, origin: str) -> Reading:
     match name:
         case _ if name == IKEV1_TABLE:
             v1 = tuple(_rows(text, origin, ikev1_secret, problems))
-            return Reading(Secrets(ike_v1=v1), tuple(problems))
+            return Reading(NO_SECRETS.joined(Secrets(ike_v1=v1)), tuple(problems))
         case _ if name == IKEV2_TABLE:
             v2 = tuple(_rows(text, origin, ikev2_secret, problems))
-            return Reading(Secrets(ike_v2=v2), tuple(problems))
+            return Reading(NO_SECRETS.joined(Secrets(ike_v2=v2)), tuple(problems))
         case _ if name == ESP_TABLE:
             esp = tuple(_rows(text, origin, esp_secret, problems))
             return Reading(Secrets(ipsec=esp), tuple(problems))
@@ -112,14 +115,25 @@ def _cells(row: str) -> Row:
 
 def ikev1_secret(cells: Row, origin: str = "") -> IkeV1Secret:
     """The secret in a row of initiator cookie and Ka; raises MalformedRow."""
+    proving = [_octets(cell, "SKEYID") for cell in cells[2:4]] if len(cells) == 4 else [b"", b""]
+    cells = cells[:2] if len(cells) == 4 else cells
     cookie, key = _as_many(cells, 2, "initiator cookie and encryption key")
-    return IkeV1Secret(_sized(cookie, 8, "cookie"), _octets(key, "encryption key"), origin=origin)
+    return IkeV1Secret(
+        _sized(cookie, 8, "cookie"),
+        _octets(key, "encryption key"),
+        skeyid=proving[0],
+        skeyid_a=proving[1],
+        origin=origin,
+    )
 
 
 def ikev2_secret(cells: Row, origin: str = "") -> IkeV2Secret:
     """The secret in a row of two SPIs, keys and algorithms; raises MalformedRow."""
+    proving = [_octets(cell, "SK_p") for cell in cells[8:10]] if len(cells) == 10 else [b"", b""]
     spi_i, spi_r, ei, er, encr, ai, ar, integ = _as_many(
-        cells, 8, "both SPIs, SK_ei, SK_er, encryption, SK_ai, SK_ar, integrity"
+        cells[:8] if len(cells) == 10 else cells,
+        8,
+        "both SPIs, SK_ei, SK_er, encryption, SK_ai, SK_ar, integrity",
     )
     name_of = lambda names: names.wireshark_ike  # noqa: E731
     keys = [_octets(key, name, True) for key, name in ((ei, "SK_ei"), (er, "SK_er"))]
@@ -142,6 +156,8 @@ def ikev2_secret(cells: Row, origin: str = "") -> IkeV2Secret:
         integrity=_needed(encryption, integrity, unchecked, integ),
         unchecked_icv=0 if encryption.combined else unchecked,
         origin=origin,
+        pi=proving[0],
+        pr=proving[1],
     )
 
 
@@ -279,7 +295,10 @@ def ikev1_rows(secrets: Iterable[IkeV1Secret]) -> Iterator[str]:
     """A row for each secret whose cookie is known."""
     for one in secrets:
         if one.cookie is not None:
-            yield f"{one.cookie.hex()},{one.key.hex()}"
+            row = f"{one.cookie.hex()},{one.key.hex()}"
+            yield row
+            if one.skeyid and one.skeyid_a:
+                yield f"{OURS}{row},{one.skeyid.hex()},{one.skeyid_a.hex()}"
 
 
 def ikev2_rows(secrets: Iterable[IkeV2Secret]) -> Iterator[str]:
@@ -295,10 +314,13 @@ def ikev2_rows(secrets: Iterable[IkeV2Secret]) -> Iterator[str]:
         elif one.unchecked_icv and not one.encryption.combined:
             integ = _ANY_IKE.format(one.unchecked_icv * 8)
         keys = (one.ei.hex(), one.er.hex(), one.ai.hex(), one.ar.hex())
-        yield (
-            f"{'' if known else OURS}{one.spi_i.hex()},{one.spi_r.hex()},{keys[0]},{keys[1]},"
+        row = (
+            f"{one.spi_i.hex()},{one.spi_r.hex()},{keys[0]},{keys[1]},"
             f'"{encr or one.encryption.name}",{keys[2]},{keys[3]},"{integ}"'
         )
+        yield row if known else OURS + row
+        if one.pi and one.pr:
+            yield f"{OURS}{row},{one.pi.hex()},{one.pr.hex()}"
 
 
 def esp_rows(secrets: Iterable[IpsecSecret]) -> Iterator[str]:

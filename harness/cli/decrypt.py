@@ -7,7 +7,6 @@ It must start fast, so that what only this command needs is imported when it run
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,14 +55,8 @@ def command(options: argparse.Namespace) -> int:
         return _refuse(*reading.problems)
     for problem in (*(f"{options.capture}: {one}" for one in captured.problems), *reading.problems):
         print(f"ikelab: {problem}", file=sys.stderr)
-    try:
-        found = decrypt(captured.frames, reading.secrets)
-        write_ladder(sys.stdout, found.entries, verbose=options.verbose)
-        sys.stdout.flush()
-        _explain(options.secrets, found, reading.secrets)
-    except BrokenPipeError:
-        # Whoever reads has seen enough; nothing more may be written when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    found = decrypt(captured.frames, reading.secrets)
+    write_ladder(sys.stdout, found.entries, verbose=options.verbose)
     return 0
 
 

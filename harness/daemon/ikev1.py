@@ -209,8 +209,8 @@ class Ikev1:
 
     def _steps_of(self, event: events.Event) -> Iterator[Step]:
         match event:
-            case events.IsakmpKeysDerived(cookie_i=cookie_i, cipher_key=key):
-                yield LogIsakmpKey(cookie_i, key)
+            case events.IsakmpKeysDerived(cookie_i=cookie_i, keys=keys, cipher_key=key):
+                yield LogIsakmpKey(cookie_i, key, keys.skeyid, keys.a)
             case events.IsakmpSaEstablished():
                 yield self._established(event)
             case events.IsakmpSaClosed(cookie, reason):

@@ -48,7 +48,8 @@ class WiresharkKeyLog:
 
     def isakmp(self, step: LogIsakmpKey) -> None:
         """See KeyLog."""
-        self._write(IKEV1_TABLE, ikev1_rows([IkeV1Secret(step.cookie_i, step.key)]))
+        secret = IkeV1Secret(step.cookie_i, step.key, skeyid=step.skeyid, skeyid_a=step.skeyid_a)
+        self._write(IKEV1_TABLE, ikev1_rows([secret]))
 
     def ike(self, step: LogIkeKeys) -> None:
         """See KeyLog."""
@@ -62,6 +63,8 @@ class WiresharkKeyLog:
             keys.ar,
             suite.encryption,
             suite.integrity,
+            pi=keys.pi,
+            pr=keys.pr,
         )
         self._write(IKEV2_TABLE, ikev2_rows([secret]))
 

@@ -17,10 +17,12 @@ from harness.ike.v2.suites import Suite
 
 @dataclass(frozen=True, slots=True)
 class LogIsakmpKey:
-    """Write down Ka of an ISAKMP SA before anything is sealed with it."""
+    """Write down Ka of an ISAKMP SA, and what its hashes are made with, before it seals anything."""
 
     cookie_i: bytes
     key: bytes
+    skeyid: bytes
+    skeyid_a: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,21 @@ def test_what_is_written_is_read_again_for_every_algorithm() -> None:
     assert parse_table(IKEV1_TABLE, "\n".join(ikev1_rows([v1])), "").secrets.ike_v1 == (v1,)
 
 
+def test_what_proves_the_peers_is_a_comment_to_wireshark_and_read_again() -> None:
+    v1 = IkeV1Secret(SPI_I, b"k" * 24, skeyid=b"s" * 20, skeyid_a=b"a" * 20)
+    rows = list(ikev1_rows([v1]))
+    assert [row.startswith("#") for row in rows] == [False, True]
+    assert parse_table(IKEV1_TABLE, "\n".join(rows), "").secrets.ike_v1 == (v1,)
+    v2 = IkeV2Secret(
+        SPI_I, SPI_I, b"e" * 16, b"r" * 16, b"a" * 32, b"b" * 32,
+        encryption("AES_CBC_128"), integrity("HMAC_SHA2_256_128"), pi=b"p" * 32, pr=b"q" * 32,
+    )  # fmt: skip
+    rows = list(ikev2_rows([v2]))
+    assert [row.startswith("#") for row in rows] == [False, True]
+    (read,) = parse_table(IKEV2_TABLE, "\n".join(rows), "").secrets.ike_v2
+    assert (read, read.pi, read.pr) == (v2, v2.pi, v2.pr)
+
+
 def test_an_icv_that_is_not_to_be_checked_is_passed_over() -> None:
     row = f'"IPv4","*","*","0x7","AES-CBC [RFC3602]","{bytes(16).hex()}"'
     row += ',"ANY 96 bit authentication [no checking]",""'
