@@ -10,6 +10,7 @@ import base64
 import binascii
 import json
 import re
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ CONFIGURATION = "configuration"
 _IPSEC_SECRET = re.compile(r'[^#\n]*:\s*PSK\s+("[^"]*"|\S+)')
 _SECTION = re.compile(r"\s*([\w.-]+)\s*\{\s*$")
 _SWANCTL_SECRET = re.compile(r'\s*secret\s*=\s*("[^"]*"|\S+)\s*$')
+_SEIL_SECRET = re.compile(r"\s*interface\.ipsec\d+\.preshared-key\s*:\s*(\S+)\s*$")
 _HEX, _BASE64 = "0x", "0s"
 
 
@@ -39,11 +41,21 @@ def read_swanctl(path: Path) -> Reading:
     return _read(path, _of_swanctl)
 
 
+def read_ikelabd(path: Path) -> Reading:
+    """The secrets of an ikelabd's own configuration."""
+    return _read(path, _of_ikelabd)
+
+
+def read_seil(path: Path) -> Reading:
+    """The pre-shared keys of a SEIL router's configuration."""
+    return _read(path, _of_seil)
+
+
 def _read(path: Path, of: Callable[[str], Iterator[bytes]]) -> Reading:
     holder = _holder(path)
     try:
         keys = list(of(path.read_text()))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         return Reading(problems=(f"{path} cannot be read ({error}); its keys are not used",))
     return Reading(Secrets(shared=tuple(SharedSecret(one, holder, str(path)) for one in keys)))
 
@@ -78,6 +90,19 @@ def _of_swanctl(text: str) -> Iterator[bytes]:
             secret = _SWANCTL_SECRET.match(line)
             if secret is not None:
                 yield _octets(secret.group(1))
+
+
+def _of_ikelabd(text: str) -> Iterator[bytes]:
+    for connection in tomllib.loads(text).get("connection", {}).values():
+        if isinstance(connection.get("secret"), str):
+            yield connection["secret"].encode()
+
+
+def _of_seil(text: str) -> Iterator[bytes]:
+    for line in text.splitlines():
+        found = _SEIL_SECRET.match(line)
+        if found is not None:
+            yield found.group(1).encode()
 
 
 def _octets(text: str) -> bytes:

@@ -14,7 +14,9 @@ from types import MappingProxyType
 
 from harness.capture.configured import (
     CONFIGURATION,
+    read_ikelabd,
     read_ipsec_secrets,
+    read_seil,
     read_swanctl,
     read_vici,
 )
@@ -34,6 +36,8 @@ READERS: Mapping[str, Reader] = MappingProxyType(
         f"{CONFIGURATION}/load-shared.json": read_vici,
         f"{CONFIGURATION}/etc/ipsec.secrets": read_ipsec_secrets,
         f"{CONFIGURATION}/etc/swanctl/swanctl.conf": read_swanctl,
+        f"{CONFIGURATION}/run/ikelabd.toml": read_ikelabd,
+        f"{CONFIGURATION}/run/seil.conf": read_seil,
     }
 )
 """What is read by which name, in the order of how much it proves: tables name their SAs."""

@@ -17,7 +17,7 @@ from harness.ike.v2.suites import Suite
 
 @dataclass(frozen=True, slots=True)
 class LogIsakmpKey:
-    """Write down Ka of an ISAKMP SA, and what its hashes are made with, before it seals anything."""
+    """Write down Ka of an ISAKMP SA before it seals anything, and what its hashes are made with."""
 
     cookie_i: bytes
     key: bytes

@@ -36,6 +36,18 @@ def test_the_keys_of_each_dialect_are_found_with_their_holder(write, tmp_path: P
     ]
 
 
+def test_the_keys_of_ikelabd_and_of_a_seil_router_are_found(tmp_path: Path) -> None:
+    toml = '[connection."net"]\nsecret = "own"\n[connection."other"]\nversion = 2\n'
+    configured(tmp_path, "moon", "run/ikelabd.toml", toml)
+    line = "interface.ipsec0.preshared-key      : xeeB5gohvaYi\nhostname : seil\n"
+    configured(tmp_path, "seil", "run/seil.conf", line)
+    shared = secrets_in(tmp_path).secrets.shared
+    assert [(one.holder, one.secret) for one in shared] == [
+        ("moon", b"own"),
+        ("seil", b"xeeB5gohvaYi"),
+    ]
+
+
 def test_every_spelling_of_a_secret_is_read(tmp_path: Path) -> None:
     text = '# a : PSK "no"\na b : PSK 0x0aff\n : PSK 0sAAEC\nc : PSK plain\nd : RSA own.pem\n'
     configured(tmp_path, "moon", "etc/ipsec.secrets", text)
@@ -64,7 +76,14 @@ def test_a_secret_is_in_no_repr(tmp_path: Path) -> None:
 
 @given(text=st.text(max_size=200))
 @pytest.mark.parametrize(
-    "name", ["load-shared.json", "etc/ipsec.secrets", "etc/swanctl/swanctl.conf"]
+    "name",
+    [
+        "load-shared.json",
+        "etc/ipsec.secrets",
+        "etc/swanctl/swanctl.conf",
+        "run/ikelabd.toml",
+        "run/seil.conf",
+    ],
 )
 def test_no_configuration_is_an_error(
     name: str, text: str, tmp_path_factory: pytest.TempPathFactory
