@@ -30,6 +30,8 @@ USUAL_WITHIN = 10.0
 LONGEST_WITHIN = 86_400.0
 
 Answer = Mapping[str, Any]
+Verb = Callable[["Request"], Awaitable[Answer]]
+"""What answers one command; raises `Refusal` and `Failed`."""
 
 
 class ControlError(Exception):
@@ -37,20 +39,24 @@ class ControlError(Exception):
 
 
 class Control:
-    """Takes commands for a service from a Unix socket that only its owner may use."""
+    """Takes commands for a service from a Unix socket that only its owner may use.
 
-    def __init__(self, service: Service) -> None:
+    `more` are commands beside its own.
+    """
+
+    def __init__(self, service: Service, more: Mapping[str, Verb] | None = None) -> None:
         self._service = service
         self._commands = Commands(service)
         self._server: asyncio.Server | None = None
         self._path: Path | None = None
-        self._verbs: Mapping[str, Callable[[_Request], Awaitable[Answer]]] = {
+        self._verbs: Mapping[str, Verb] = {
             "initiate": self._initiate,
             "rekey-child": self._rekey_child,
             "rekey-ike": self._rekey_ike,
             "terminate-child": self._terminate_child,
             "terminate-ike": self._terminate_ike,
             "list-sas": self._list_sas,
+            **(more or {}),
         }
 
     async def listen(self, path: Path) -> None:
@@ -91,7 +97,7 @@ class Control:
             end()
             writer.close()
 
-    async def _answer(self, request: _Request) -> Answer:
+    async def _answer(self, request: Request) -> Answer:
         verb = self._verbs.get(request.command)
         if verb is None:
             known = ", ".join([*self._verbs, "subscribe"])
@@ -102,32 +108,34 @@ class Control:
         except (Refusal, Failed) as error:
             return {"ok": False, "error": str(error)}
 
-    async def _initiate(self, request: _Request) -> Answer:
+    async def _initiate(self, request: Request) -> Answer:
         child = await self._commands.initiate(request.name("child"), request.within())
         return {"child": dataclasses.asdict(child)}
 
-    async def _rekey_child(self, request: _Request) -> Answer:
+    async def _rekey_child(self, request: Request) -> Answer:
         await self._commands.rekey_child(request.name("child"))
         return {}
 
-    async def _rekey_ike(self, request: _Request) -> Answer:
+    async def _rekey_ike(self, request: Request) -> Answer:
         await self._commands.rekey_ike(request.name("connection"))
         return {}
 
-    async def _terminate_child(self, request: _Request) -> Answer:
+    async def _terminate_child(self, request: Request) -> Answer:
         await self._commands.terminate_child(request.name("child"), request.within())
         return {}
 
-    async def _terminate_ike(self, request: _Request) -> Answer:
+    async def _terminate_ike(self, request: Request) -> Answer:
         await self._commands.terminate_ike(request.name("connection"), request.within())
         return {}
 
-    async def _list_sas(self, request: _Request) -> Answer:
+    async def _list_sas(self, request: Request) -> Answer:
         return {"sas": [dataclasses.asdict(ike) for ike in self._service.sas()]}
 
 
 @dataclasses.dataclass(frozen=True)
-class _Request:
+class Request:
+    """One request, and what it says beside the command."""
+
     command: str
     values: Mapping[str, Any]
 
@@ -160,14 +168,14 @@ async def _line(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> b
         return b""
 
 
-def _parse(line: bytes) -> tuple[_Request | None, str]:
+def _parse(line: bytes) -> tuple[Request | None, str]:
     try:
         values = json.loads(line)
     except (ValueError, RecursionError):
         return None, "this is no JSON; send one object a line"
     if not isinstance(values, dict) or not isinstance(values.get("command"), str):
         return None, 'a request is an object with a "command", a string'
-    return _Request(values["command"], values), ""
+    return Request(values["command"], values), ""
 
 
 def _write(writer: asyncio.StreamWriter, answer: Answer) -> None:

@@ -8,7 +8,7 @@ words of racoon, which SEIL routers use too.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from harness.daemon.configuration import DaemonConfiguration
@@ -66,12 +66,20 @@ class History:
             case events.IpsecSaRemoved(sa):
                 self._ipsec.pop(sa.inbound_spi, None)
 
-    def status(self) -> Status:
-        """How everything is now."""
-        now = int(self._clock())
+    def inbound_spis(self) -> tuple[int, ...]:
+        """The SPIs on which this end receives."""
+        return tuple(int.from_bytes(spi, "big") for spi in self._ipsec)
+
+    def status(self, carried: Mapping[int, tuple[int, int]] | None = None) -> Status:
+        """How everything is now; `carried` are octets in and out by inbound SPI."""
+        now, octets = int(self._clock()), carried or {}
         return Status(
             tuple(self._isakmp_sas()),
-            tuple(one for sa, at in self._ipsec.values() for one in self._halves(sa, at, now)),
+            tuple(
+                one
+                for sa, created in self._ipsec.values()
+                for one in self._halves(sa, created, now, octets)
+            ),
             tuple(self._policies()),
             tuple(self._interfaces()),
             tuple(self._log),
@@ -106,21 +114,27 @@ class History:
             count = carried.count(connection) if newest[connection] == cookie else 0
             yield replace(isakmp, children=count)
 
-    def _halves(self, sa: IpsecSa, created: int, now: int) -> Iterator[Ipsec]:
+    def _halves(
+        self, sa: IpsecSa, created: int, now: int, carried: Mapping[int, tuple[int, int]]
+    ) -> Iterator[Ipsec]:
         local, remote = sa.path.local.host, sa.path.remote.host
         size = sa.encryption.key_length_attribute
         name = sa.encryption.names.setkey or sa.encryption.name.lower()
         mac = "none" if sa.integrity is None else sa.integrity.names.setkey or sa.integrity.name
         connection = self._connection(sa.connection)
         part = 0.0 if connection is None or not sa.initiator else connection.rekey_at
-        for source, destination, spi in (
-            (remote, local, sa.inbound_spi),
-            (local, remote, sa.outbound_spi),
+        inbound, outbound = (
+            int.from_bytes(spi, "big") for spi in (sa.inbound_spi, sa.outbound_spi)
+        )
+        received, sent = carried.get(inbound, (0, 0))
+        for source, destination, spi, octets in (
+            (remote, local, inbound, received),
+            (local, remote, outbound, sent),
         ):
             yield Ipsec(
                 source,
                 destination,
-                int.from_bytes(spi, "big"),
+                spi,
                 self._reqid_of(sa.connection, sa.name, remote),
                 name if size is None else f"{name}-{size}",
                 mac,
@@ -129,6 +143,7 @@ class History:
                 age=now - created,
                 hard=sa.lifetime.seconds,
                 soft=int(sa.lifetime.seconds * part),
+                octets=octets,
             )
 
     def _policies(self) -> Iterator[Policy]:

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from harness.daemon.configuration import DaemonConfiguration
@@ -30,7 +31,7 @@ from harness.ike.address import Address, Datagram, Path
 from harness.ike.constants_v1 import ExchangeType, NotifyType
 from harness.ike.names import hyphened
 from harness.ike.v1 import events
-from harness.ike.v1.configuration import Connection
+from harness.ike.v1.configuration import Connection, RsaSignature
 from harness.ike.v1.endpoint import Endpoint
 from harness.ike.v1.ipsec_sa import IpsecSa
 from harness.ike.v1.reasons import Reason
@@ -57,13 +58,23 @@ class _Ipsec:
 class Ikev1:
     """Every IKEv1 SA of a daemon; `endpoint` is the engine itself, for scripts.
 
-    An `observe` sees every event of the endpoint first.
+    An `observe` sees every event of the endpoint first. `epoch` is the date at which `now` is 0,
+    by which certificates are valid or not.
     """
 
     version = 1
 
-    def __init__(self, endpoint: Endpoint, uniques: Iterator[int], reqids: Reqids) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        connections: Iterable[Connection],
+        uniques: Iterator[int],
+        reqids: Reqids,
+        epoch: datetime,
+    ) -> None:
         self.endpoint = endpoint
+        self._epoch = epoch
+        endpoint.connections = self._dated(connections)
         self.observe: Callable[[Any], None] = lambda event: None
         self._uniques = uniques
         self._reqids = reqids
@@ -100,6 +111,10 @@ class Ikev1:
         for connection, children in orphans.items():
             found.append(Ike(connection, 1, 0, 0, 0, _CLOSED, tuple(children)))
         return found
+
+    def reqid(self, connection: str, child: str, peer: str) -> int:
+        """The reqid of a child with the peer at an address, the same for all its SAs."""
+        return self._reqids.of(connection, child, peer)
 
     def route(self, child: str) -> Route:
         """See Engine."""
@@ -200,10 +215,11 @@ class Ikev1:
 
     def reconfigure(self, configuration: DaemonConfiguration, now: float) -> None:
         """See Engine."""
+        wanted = self._dated(configuration.v1)
         for connection in self.endpoint.connections:
-            if connection not in configuration.v1:
+            if connection not in wanted:
                 self.endpoint.terminate(connection.name, now)
-        self.endpoint.connections = configuration.v1
+        self.endpoint.connections = wanted
 
     # What events mean.
 
@@ -312,6 +328,15 @@ class Ikev1:
             if isakmp is not None and record.view.connection == isakmp.connection:
                 record.sa = replace(record.sa, path=path)
                 yield Move(spi, path, record.sa.encapsulated)
+
+    def _dated(self, connections: Iterable[Connection]) -> tuple[Connection, ...]:
+        """The connections with the date by which their certificates count."""
+        return tuple(
+            replace(one, credentials=replace(one.credentials, epoch=self._epoch))
+            if isinstance(one.credentials, RsaSignature)
+            else one
+            for one in connections
+        )
 
     # Names.
 

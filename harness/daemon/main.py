@@ -14,11 +14,12 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.daemon.configuration import ConfigurationError, DaemonConfiguration
-from harness.daemon.dialects import DIALECTS, read_file
+from harness.daemon.dialects import DIALECTS, read_file, read_text
 
 if TYPE_CHECKING:
     from harness.daemon.credentials import Credentials
@@ -72,9 +73,14 @@ def _read(options: argparse.Namespace, credentials: Credentials) -> DaemonConfig
     return configuration
 
 
+def _read_text(credentials: Credentials, text: str, file: str, dialect: str) -> DaemonConfiguration:
+    return read_text(text, file, dialect, credentials)
+
+
 async def _run(
     options: argparse.Namespace, configuration: DaemonConfiguration, credentials: Credentials
 ) -> int:
+    from harness.daemon.console_control import ConsoleControl
     from harness.daemon.control import Control, ControlError
     from harness.daemon.data_plane import DataPlaneError
     from harness.daemon.running import make_service
@@ -93,9 +99,10 @@ async def _run(
     try:
         service = make_service(configuration, key_log=key_log)
         service.listen(_log)
+        console = ConsoleControl(service, partial(_read_text, credentials))
         await service.start()
         if options.control is not None:
-            control = Control(service)
+            control = Control(service, console.verbs())
             await control.listen(options.control)
     except (SocketError, DataPlaneError, ControlError, OSError) as error:
         print(f"ikelabd: {error}", file=sys.stderr)

@@ -74,7 +74,7 @@ def make_service(
 def make_engines(
     configuration: DaemonConfiguration, sockets: Sockets, reqids: Reqids, scripting: Scripting
 ) -> list[Engine]:
-    """Both engines; that of IKEv1 only where a connection wants it."""
+    """Both engines; that of IKEv1 only where a connection wants it, or none wants anything yet."""
     numbers = uniques()
     endpoint = Endpoint(
         ANYWHERE,
@@ -84,14 +84,14 @@ def make_engines(
         scripting.seam,
     )
     engines: list[Engine] = [Ikev2(endpoint, numbers, reqids, sockets.own_address)]
-    if configuration.v1:
+    if configuration.v1 or not configuration.v2:
         from harness.daemon.ikev1 import Ikev1
         from harness.ike.v1 import chance
         from harness.ike.v1.endpoint import Endpoint as EndpointV1
 
         draw = scripting.draw_v1 or chance.from_randomness(os.urandom)
-        endpoint_v1 = EndpointV1(configuration.v1, draw, seam=scripting.seam_v1)
-        engines.append(Ikev1(endpoint_v1, numbers, reqids))
+        endpoint_v1 = EndpointV1((), draw, seam=scripting.seam_v1)
+        engines.append(Ikev1(endpoint_v1, configuration.v1, numbers, reqids, epoch()))
     return engines
 
 

@@ -174,6 +174,12 @@ class Service:
                     break
         return listed
 
+    async def carried(self, inbound_spi: int) -> tuple[int, int]:
+        """Octets that a pair has received and sent so far, 0 where there is no such pair."""
+        if self._enforcement is None:
+            return 0, 0
+        return await self._enforcement.plane.carried(inbound_spi)
+
     def child(self, name: str) -> Child | None:
         """The CHILD_SA of that name that counts, if there is one."""
         ikes = (ike for engine in self.engines for ike in engine.sas())

@@ -66,6 +66,7 @@ class ConsoleBox:
     connect: Connect | None = None
     verbs: Callable[[Session], Verbs] = SeilConsole
     image: str = ""
+    modules: tuple[str, ...] = ()
     negotiates: bool = True
     dialects: tuple[str, ...] = ("seil",)
     # Its ESP is out of the lab's reach, as that of any daemon which does it by itself.
