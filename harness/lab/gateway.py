@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,6 +13,8 @@ from harness.kernel.spd import Spd
 from harness.lab.background import Background
 from harness.lab.station import Station
 from harness.network.namespaces import Completed
+from harness.peers.console.in_node import console_on
+from harness.peers.console.verbs import SeilConsole
 from harness.peers.contract import ChildSa, IkeSa, NegotiationFailed
 
 T = TypeVar("T")
@@ -109,6 +112,16 @@ class Gateway:
     def observed(self) -> Sequence[Any]:
         """Every event of a scripted daemon's engines so far, in order."""
         return self._background.call(lambda: tuple(self._station.scripted.observed))
+
+    @contextmanager
+    def console(self) -> Iterator[SeilConsole]:
+        """The console of a gateway's ikelabd, as a router's administrator has it, on a terminal.
+
+        Raises `PeerError` where the daemon is none that has a console.
+        """
+        terminal = self._background.run(self._station.open_console())
+        with console_on(terminal, self.name) as console:
+            yield console
 
     # What can be waited for.
 

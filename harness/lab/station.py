@@ -17,6 +17,7 @@ from harness.kernel.spd import Spd
 from harness.kernel.statistics import read_statistics
 from harness.lab.journal import Journal, NotSeen
 from harness.network.namespaces import Node
+from harness.peers.console.in_node import HasConsole
 from harness.peers.contract import (
     ChildRekeyed,
     ChildSa,
@@ -77,6 +78,13 @@ class Station:
         if not isinstance(self._daemon, Scriptable):
             raise PeerError(f"{self.peer.name} on {self.node.name} is not scripted")
         return self._daemon
+
+    async def open_console(self) -> int:
+        """A terminal with the daemon's console at its other end; raises `PeerError`."""
+        daemon = self.running
+        if not isinstance(daemon, HasConsole):
+            raise PeerError(f"{self.peer.name} on {self.node.name} has no console")
+        return await daemon.open_console()
 
     async def close(self) -> None:
         """Close the socket to the kernel; a daemon that is a process ends with its node."""

@@ -24,7 +24,7 @@ from harness.peers.contract import (
     keep_copy,
 )
 from harness.peers.ikelabd.native import files_of
-from harness.peers.ikelabd.process import ControlClient, IkelabdProcess
+from harness.peers.ikelabd.process import CONTROL, ControlClient, IkelabdProcess
 
 if TYPE_CHECKING:
     from harness.ike.v1.chance import Draw as DrawV1
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 READY, KEYS = 4, 5
 """Descriptors of the process: where it says that it is ready, and where its keys go."""
-CONTROL = "/run/ikelabd.sock"
 ENTRY = "harness.daemon.main:main"
 LOG, ERRORS = "ikelabd.log", "ikelabd-errors.log"
 REFUSED = 2

@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.network.namespaces import Node, Process
+from harness.peers.console.in_node import open_terminal
 from harness.peers.contract import Exited, IkeSa, Listener, NegotiationFailed, PeerError
 from harness.peers.ikelabd.events import read_event, read_ike
 
+CONTROL = "/run/ikelabd.sock"
+"""Its control socket, in its node."""
 STOP_DEADLINE = 10.0
 """Seconds of lab time that it has to end after SIGTERM: it waits for answers for two."""
 LONGEST_LINE = 1 << 24
@@ -101,6 +104,10 @@ class IkelabdProcess:
             return ()
         answer = await self._control.ask("list-sas")
         return [read_ike(values) for values in answer["sas"]]
+
+    async def open_console(self) -> int:
+        """See HasConsole."""
+        return await open_terminal(self._node, CONTROL)
 
     async def stop(self) -> None:
         """See Daemon."""

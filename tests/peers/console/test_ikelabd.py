@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""ikelabd as a SEIL, driven by nothing but its console, beside another ikelabd."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.network.namespaces import Node, Spawner
+from harness.network.network import Network
+from harness.network.topologies import SEIL
+from harness.peers.console.box import BoxDaemon, ConsoleBox
+from harness.peers.console.in_node import console_on, open_terminal
+from harness.peers.console.settings import Box, Serial
+from harness.peers.contract import Configuration, Daemon, NativeFile, PeerEvent
+from harness.peers.ikelabd import Ikelabd
+from harness.peers.ikelabd.process import CONTROL
+from tests.daemon.seil_files import MINIMAL
+
+NO_TUNNEL = "interface.ge0.ipv4.address : 10.0.0.1/24\n"
+SUN = """\
+interface.ipsec0.preshared-key : xeeB5gohvaYi
+interface.ipsec0.ipv4.source : 10.0.0.2
+interface.ipsec0.ipv4.destination : 10.0.0.1
+interface.ipsec0.ike.proposal.phase2.proxy-id.ipv4.local : 192.168.2.0/24
+interface.ipsec0.ike.proposal.phase2.proxy-id.ipv4.remote : 192.168.1.0/24
+interface.ipsec0.responder-only : enable
+"""
+
+
+@dataclass
+class Running:
+    network: Network
+    seil: BoxDaemon
+    sun: Daemon
+    events: list[PeerEvent]
+
+
+async def ikelabd(node: Node, text: str, folder: Path) -> Daemon:
+    logs = folder / node.name
+    logs.mkdir()
+    files = (NativeFile("/run/seil.conf", text),)
+    wanted = Configuration(None, "seil", files, data_plane="userspace")
+    return await Ikelabd().start(node, wanted, lambda event: None, logs)
+
+
+@asynccontextmanager
+async def running(folder: Path, text: str = MINIMAL) -> AsyncIterator[Running]:
+    async with await Spawner.start() as spawner:
+        await spawner.load(Ikelabd().modules)
+        async with Network.up(SEIL, spawner) as network:
+            node = network.node("seil")
+            sun = await ikelabd(network.node("sun"), SUN, folder)
+            router = await ikelabd(node, NO_TUNNEL, folder)
+            terminal = await open_terminal(node, CONTROL)
+
+            @contextmanager
+            def session():
+                with console_on(terminal, "seil") as console:
+                    yield console.session
+
+            box = ConsoleBox(Box("seil", Serial(""), "", ""), session)
+            events: list[PeerEvent] = []
+            wanted = Configuration(None, "seil", (NativeFile("/seil.conf", text),))
+            (folder / "box").mkdir()
+            seil = await box.start(node, wanted, events.append, folder / "box")
+            try:
+                yield Running(network, seil, sun, events)
+            finally:
+                await seil.leave()
+                await router.crash()
+                await sun.crash()
+
+
+def test_a_tunnel_is_made_read_and_taken_down_by_the_console_alone(tmp_path):
+    async def body() -> None:
+        async with running(tmp_path) as run:
+            await run.seil.initiate("ipsec0", 30)
+            (ours,), (theirs,) = await run.seil.sas(), await run.sun.sas()
+            assert (ours.initiator_spi, ours.responder_spi) == (
+                theirs.initiator_spi, theirs.responder_spi,
+            )  # fmt: skip
+            assert ours.children == tuple(child.mirrored() for child in theirs.children)
+            pings = await run.network.ping("left", "right", count=3)
+            assert pings.received == 3
+            await run.seil.stop()
+            assert all(not ike.children for ike in await run.sun.sas())
+
+    asyncio.run(body())
+
+
+def test_the_console_shows_octets_that_went_through_and_the_log(tmp_path):
+    async def body() -> None:
+        async with running(tmp_path) as run:
+            await run.seil.initiate("ipsec0", 30)
+            await run.network.ping("left", "right", count=2)
+            terminal = await open_terminal(run.network.node("seil"), CONTROL)
+
+            def look():
+                with console_on(terminal, "seil") as console:
+                    return console.ipsec(), console.log(1970), console.interface("ipsec0")
+
+            ipsec, log, interface = await asyncio.to_thread(look)
+            assert all(sa.octets > 0 for sa in ipsec)
+            assert [line.text.split(" ")[0] for line in log][:2] == ["ISAKMP-SA", "IPsec-SA"]
+            assert interface.up
+
+    asyncio.run(body())
+
+
+def test_a_cleared_tunnel_comes_up_again_with_other_sas(tmp_path):
+    async def body() -> None:
+        async with running(tmp_path) as run:
+            await run.seil.initiate("ipsec0", 30)
+            (old,) = await run.seil.sas()
+            await run.seil.terminate_ike("ipsec0", 30)
+            await run.seil.initiate("ipsec0", 30)
+            (new,) = await run.seil.sas()
+            assert new.initiator_spi != old.initiator_spi
+            assert (await run.network.ping("left", "right", count=1)).received == 1
+
+    asyncio.run(body())
