@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a scenario of this family looks at: the decrypted messages of the wire, one by one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from harness.capture.captured import of_recording
+from harness.capture.decryption import decrypt
+from harness.capture.entries import Entry, Ike, Ipsec, Status
+from harness.ike.constants_v1 import ExchangeType
+from harness.ike.names import hyphened
+from harness.ike.payload import Payload, every
+from harness.ike.payloads_v1 import SecurityAssociation, VendorId
+from harness.ike.sa_v1 import Transform
+from harness.kernel.sa import SecurityAssociation as KernelSa
+from harness.lab.lab import Lab
+from harness.lab.net import Net
+from harness.lab.wire import is_ike
+from harness.peers.contract import ChildSa
+from scenarios.ikev1_seil.agreements import CONN, TUNNEL
+
+MAIN, AGGRESSIVE, QUICK, INFORMATIONAL = (
+    hyphened(ExchangeType, kind)
+    for kind in (
+        ExchangeType.IDENTITY_PROTECTION,
+        ExchangeType.AGGRESSIVE,
+        ExchangeType.QUICK_MODE,
+        ExchangeType.INFORMATIONAL,
+    )
+)
+PLAIN, FLOATED = (500, 500), (4500, 4500)
+
+P = TypeVar("P")
+
+
+@dataclass(frozen=True)
+class Message:
+    """An IKE message in clear; `size` is in octets, `ports` source and destination."""
+
+    sender: str
+    exchange: str
+    payloads: tuple[Payload, ...]
+    size: int
+    ports: tuple[int, int]
+    sealed: bool
+    cookies: bytes
+    message_id: int
+    at: float
+
+    def __str__(self) -> str:
+        return f"{self.sender}: {self.exchange}"
+
+    @property
+    def kinds(self) -> list[int]:
+        """The types of its payloads, in order."""
+        return [payload.payload_type for payload in self.payloads]
+
+    def only(self, kind: type[P]) -> P:
+        """Its one payload of a type; raises AssertionError for none or several."""
+        found = self.all(kind)
+        assert len(found) == 1, f"{self} has {len(found)} payloads {kind.__name__}, not one"
+        return found[0]
+
+    def all(self, kind: type[P]) -> list[P]:
+        """Its payloads of a type."""
+        return list(every(self.payloads, kind))
+
+    @property
+    def transforms(self) -> tuple[Transform, ...]:
+        """The transforms of its first proposal."""
+        return self.only(SecurityAssociation).proposals[0].transforms
+
+    @property
+    def vendors(self) -> list[bytes]:
+        """Its vendor ids, in order."""
+        return [one.data for one in self.all(VendorId)]
+
+
+def messages(net: Net, wire: str = "wan", exchange: str | None = None) -> list[Message]:
+    """The IKE messages of a wire so far, each once, decrypted.
+
+    Raises AssertionError for one that cannot be read, or whose HASH is wrong.
+    """
+    frames = [frame for frame in net.wire(wire).frames if is_ike(frame)]
+    entries = decrypt(of_recording(frames), net.secrets.told()).entries
+    read = [_message(entry) for entry in entries]
+    return [one for one in read if one is not None and exchange in (None, one.exchange)]
+
+
+def _message(entry: Entry) -> Message | None:
+    content = entry.content
+    if not isinstance(content, Ike) or content.repeats:
+        return None
+    assert content.readable, f"frame {entry.number}: {content.status}: {content.detail}"
+    assert content.authentic is not False, f"frame {entry.number} is not authentic"
+    header = content.header
+    return Message(
+        entry.sender,
+        hyphened(ExchangeType, header.exchange_type),
+        content.payloads,
+        len(header.data),
+        entry.headers.ports or (0, 0),
+        content.status is Status.DECRYPTED,
+        header.initiator_spi + header.responder_spi,
+        header.message_id,
+        entry.frame.time_ns / 1e9,
+    )
+
+
+def ladder(net: Net) -> list[str]:
+    """Who sent which exchange, in order."""
+    return [str(one) for one in messages(net)]
+
+
+def terms(transform: Transform) -> dict[int, int | bytes]:
+    """What a transform says, in whatever order: a responder may change that of the attributes."""
+    return {one.type: one.value for one in transform.attributes}
+
+
+def main_mode(begins: str, answers: str) -> list[str]:
+    """The six messages of Main Mode."""
+    return [f"{begins}: {MAIN}", f"{answers}: {MAIN}"] * 3
+
+
+def quick_mode(begins: str, answers: str) -> list[str]:
+    """The three messages of Quick Mode."""
+    return [f"{begins}: {QUICK}", f"{answers}: {QUICK}", f"{begins}: {QUICK}"]
+
+
+def esp(net: Net, wire: str = "wan") -> list[tuple[str, Ipsec]]:
+    """The ESP packets of a wire so far with their senders; each is opened and authentic.
+
+    Raises AssertionError for one that is not.
+    """
+    found = []
+    for entry in net.wire(wire).decryption.ipsec:
+        packet = entry.content
+        assert isinstance(packet, Ipsec)
+        assert packet.authentic, f"frame {entry.number}: {packet.status}: {packet.detail}"
+        found.append((entry.sender, packet))
+    return found
+
+
+def established(net: Net, within: float = 10.0) -> ChildSa:
+    """The SEIL's IPsec SAs once both ends have announced them: the initiator is the first to."""
+    child = net.seil.await_up(TUNNEL, within)
+    assert net.sun.await_up(CONN, within).inbound == child.outbound
+    return child
+
+
+def crosses(net: Net, count: int = 10) -> None:
+    """Let numbered datagrams cross both ways between the two sites; none may be lost."""
+    with net.traffic("left", "right") as flow:
+        flow.await_crossed(count)
+    assert flow.lost == 0
+
+
+def installed(net: Net, node: str) -> list[KernelSa]:
+    """What a gateway's kernel protects packets with; in user space it has nothing."""
+    return list(net.gateway(node).sad().established)
+
+
+def nothing_is_installed(net: Net) -> None:
+    """Neither end has a CHILD_SA, no kernel an SA, and no ESP was sent."""
+    for gateway in (net.seil, net.sun):
+        assert [child for ike in gateway.sas() for child in ike.children] == []
+        assert list(gateway.sad().established) == []
+    assert net.wire("wan").esp == []
+
+
+def ports_from_message_5(lab: Lab) -> tuple[int, int]:
+    """strongSwan's ESP in user space pretends that there is a NAT, the kernel's does not."""
+    return FLOATED if lab.data_plane == "userspace" else PLAIN

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""An end that comes back without its SAs says so with INITIAL-CONTACT (RFC 2407 4.6.3.3)."""
+
+from __future__ import annotations
+
+from harness.capture.exchanges import DeleteIke, Informational, MainMode, QuickMode
+from harness.ike.constants_v1 import NotifyType
+from harness.ike.payloads_v1 import Delete, Notification
+from harness.lab.lab import Lab
+from harness.lab.net import Net
+from harness.peers.contract import ChildSa, Peer
+from harness.scenario import scenario
+from scenarios.ikev1_seil.agreements import CONN, TUNNEL, up
+from scenarios.ikev1_seil.observed import crosses, esp, established, installed, messages
+
+DUPLICATE = 10
+"""Seconds after which strongSwan deletes an ISAKMP SA that another seems to have followed."""
+ADOPTED = (
+    "strongSwan takes the second Main Mode for a reauthentication, because INITIAL-CONTACT comes"
+    " behind it: the old IPsec SA becomes one that was rekeyed, and stays for its lifetime"
+)
+
+
+@scenario(
+    "initial-contact-after-crash",
+    "After strongSwan has crashed and come back, a SEIL drops what it had with it before, at once.",
+    rfc="2407 4.6.3.3",
+    seed="002",
+)
+def test_initial_contact_after_crash(lab: Lab, seil: Peer, sun: Peer) -> None:
+    net = up(lab, seil, sun)
+    old = established(net)
+    crosses(net)
+    net.sun.crash()
+    forget(net, "sun")
+    before = len(messages(net))
+    net.sun.start_again()
+    net.sun.initiate(CONN)
+    net.seil.await_deleted(old)
+    says_so(net, before, "sun")
+    new = new_sa(net, old)
+    (ike,) = net.sun.sas()
+    assert [(one.outbound, one.inbound) for one in ike.children] == [(new.inbound, new.outbound)]
+    crosses(net)
+    assert {packet.spi for _, packet in esp(net)[-4:]} == {new.inbound, new.outbound}
+    for node in ("seil", "sun") if lab.data_plane == "kernel" else ():
+        assert {sa.spi for sa in installed(net, node)} == {new.inbound, new.outbound}
+
+
+@scenario(
+    "crash-of-the-seil",
+    "After a SEIL has crashed and come back, strongSwan uses the new SAs and deletes the old IKE.",
+    rfc="2407 4.6.3.3",
+    seed="002",
+    needs=("esp",),
+)
+def test_crash_of_the_seil(lab: Lab, seil: Peer, sun: Peer) -> None:
+    net = up(lab, seil, sun, without=dict.fromkeys(("mirror", "one-sa", "agreement"), ADOPTED))
+    old = established(net)
+    crosses(net)
+    net.seil.crash()
+    before = len(messages(net))
+    net.seil.start_again()
+    net.sun.await_ike_down(CONN, within=DUPLICATE + 2)
+    once = (MainMode(), Informational(("INITIAL-CONTACT",)), QuickMode())
+    assert net.wire("wan").exchanges == [*once, *once, DeleteIke()]
+    says_so(net, before, "seil")
+    said = messages(net)
+    assert said[-1].only(Delete).spis == (said[1].cookies,)
+    new = new_sa(net, old)
+    crosses(net)
+    assert {packet.spi for _, packet in esp(net)[-4:]} == {new.inbound, new.outbound}
+
+
+def says_so(net: Net, before: int, node: str) -> None:
+    """One of the messages after so many has INITIAL-CONTACT, from that node."""
+    contacts = [
+        one
+        for one in messages(net)[before:]
+        if any(each.notify_type == NotifyType.INITIAL_CONTACT for each in one.all(Notification))
+    ]
+    assert node in {one.sender for one in contacts}
+    assert all(one.sealed for one in contacts)
+
+
+def forget(net: Net, node: str) -> None:
+    """Take from a kernel what a machine that starts anew does not have any more."""
+    for what in ("state", "policy"):
+        net.gateway(node).ip_xfrm(f"{what} flush")
+
+
+def new_sa(net: Net, old: ChildSa) -> ChildSa:
+    """The one pair of IPsec SAs that the SEIL has, which is another than before."""
+    (ike,) = net.seil.sas()
+    (new,) = ike.children
+    assert new.name == TUNNEL
+    assert new.inbound != old.inbound
+    return new
