@@ -2,6 +2,7 @@
 """A SEIL configuration becomes connections with a SEIL's defaults, or names what is wrong."""
 
 import string
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -352,3 +353,17 @@ def test_a_mangled_file_is_read_or_refused_in_sentences(at, cut, noise):
 def test_any_value_of_any_key_is_read_or_refused(shape, value):
     key = shape.replace("ge[]", "ge0").replace("ipsec[]", "ipsec0").replace("[]", "0")
     assert found_or_refused(f"{MINIMAL}{key} : {value}\n")
+
+
+def test_the_page_on_dialects_has_every_key():
+    page = (Path(__file__).parents[2] / "docs/dialects.md").read_text()
+    keys = {shape.removeprefix("interface.ipsec[].") for shape in KEYS}
+    # Two that differ in their last part share a row: `x.local`, `.remote`.
+    shared = (".remote", ".fqdn", ".user-fqdn")
+    missing = [
+        key
+        for key in keys
+        if f"`{key}`" not in page
+        and not any(key.endswith(one) and f", `{one}`" in page for one in shared)
+    ]
+    assert missing == []

@@ -10,21 +10,17 @@ import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from ipaddress import ip_network
 from pathlib import Path
 from typing import TextIO, TypeVar
 
-from harness.daemon.configuration import ConfigurationError
-from harness.daemon.seil_dialect import read_seil
 from harness.network.namespaces import Node
-from harness.peers.console.listing import Ends, changes, ike_sas
-from harness.peers.console.seil_native import seil_text
+from harness.peers.console.listing import changes, ike_sas
 from harness.peers.console.session import Session
 from harness.peers.console.settings import Box
-from harness.peers.console.verbs import SeilConsole, Verbs
+from harness.peers.console.vendor import SEIL, Tunnel, Vendor
+from harness.peers.console.verbs import Verbs
 from harness.peers.contract import (
     Configuration,
-    ConfigurationRefused,
     DataPlane,
     IkeSa,
     Listener,
@@ -47,30 +43,25 @@ Connect = Callable[[], AbstractContextManager[Session]]
 
 
 @dataclass(frozen=True)
-class Tunnel:
-    """A tunnel of a configuration: between which ends, and an address that it leads to."""
-
-    ends: Ends
-    beyond: str
-
-
-@dataclass(frozen=True)
 class ConsoleBox:
-    """A SEIL router that is reached by its console.
+    """A router that is reached by its console.
 
-    A router of another vendor is a `ConsoleBox` with other `verbs`. `connect` is for a console that
-    is reached in a way which no settings can say.
+    `connect` is for a console that is reached in a way which no settings can say.
     """
 
     box: Box
+    vendor: Vendor = SEIL
     connect: Connect | None = None
-    verbs: Callable[[Session], Verbs] = SeilConsole
     image: str = ""
     modules: tuple[str, ...] = ()
     negotiates: bool = True
-    dialects: tuple[str, ...] = ("seil",)
     # Its ESP is out of the lab's reach, as that of any daemon which does it by itself.
     data_planes: tuple[DataPlane, ...] = ("userspace",)
+
+    @property
+    def dialects(self) -> tuple[str, ...]:
+        """The one language of the router."""
+        return (self.vendor.dialect,)
 
     @property
     def name(self) -> str:
@@ -92,12 +83,12 @@ class ConsoleBox:
         if configuration.options:
             named = ", ".join(configuration.options)
             raise Unsupported(f"{self.name} has no settings of another daemon: {named}")
-        text, tunnels = _written(configuration, logs)
+        text, tunnels = _written(configuration, self.vendor, logs)
         connect = self.connect or (lambda: Session.at(self.box))
         with ExitStack() as stack:
             session = await asyncio.to_thread(stack.enter_context, connect())
             session.record(stack.enter_context(_transcript(logs)))
-            daemon = BoxDaemon(node, self.verbs(session), tunnels, stack.pop_all())
+            daemon = BoxDaemon(node, self.vendor.verbs(session), tunnels, stack.pop_all())
         try:
             await daemon.load(text)
             await daemon.watch(listener)
@@ -230,32 +221,17 @@ class BoxDaemon:
             sock.sendto(b"", (beyond, DISCARD))
 
 
-def _written(configuration: Configuration, logs: Path) -> tuple[str, Mapping[str, Tunnel]]:
+def _written(
+    configuration: Configuration, vendor: Vendor, logs: Path
+) -> tuple[str, Mapping[str, Tunnel]]:
     """The text for the router, and the tunnels in it."""
     files = configuration.files
     if not files and configuration.side is not None:
-        files = (NativeFile("/seil.conf", seil_text(configuration.side)),)
+        files = (NativeFile(f"/{vendor.dialect}.conf", vendor.write(configuration.side)),)
     for file in files:
         keep_copy(file, logs)
     text = "".join(file.text for file in files)
-    try:
-        read = read_seil(text, files[0].path if files else "seil.conf")
-    except ConfigurationError as error:
-        raise ConfigurationRefused(str(error)) from None
-    tunnels = {
-        one.name: Tunnel(
-            Ends(one.local.host, one.remote.host), _host_in(str(one.children[0].remote))
-        )
-        for one in read.v1
-        if one.remote is not None
-    }
-    return text, tunnels
-
-
-def _host_in(network: str) -> str:
-    """An address of a network."""
-    net = ip_network(network)
-    return str(net.network_address + 1 if net.num_addresses > 1 else net.network_address)
+    return text, vendor.tunnels(text, files[0].path if files else "no file")
 
 
 @contextlib.contextmanager

@@ -62,7 +62,7 @@ async def running(folder: Path, text: str = MINIMAL) -> AsyncIterator[Running]:
                 with console_on(terminal, "seil") as console:
                     yield console.session
 
-            box = ConsoleBox(Box("seil", Serial(""), "", ""), session)
+            box = ConsoleBox(Box("seil", Serial(""), "", ""), connect=session)
             events: list[PeerEvent] = []
             wanted = Configuration(None, "seil", (NativeFile("/seil.conf", text),))
             (folder / "box").mkdir()
