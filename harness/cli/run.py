@@ -85,6 +85,8 @@ def run_pytest(arguments: Sequence[str]) -> int:
     if status == pytest.ExitCode.INTERRUPTED and not interrupts.seen:
         # What cannot be collected ends a session in the same way as Ctrl-C.
         return STATUS[pytest.ExitCode.USAGE_ERROR]
+    if interrupts.seen:
+        print("ikelab: interrupted; what was recorded until then is kept", file=sys.stderr)
     if status == pytest.ExitCode.NO_TESTS_COLLECTED:
         print("ikelab: no scenario was run: none was found that was asked for", file=sys.stderr)
     return STATUS.get(status, 3)

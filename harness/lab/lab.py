@@ -81,8 +81,14 @@ class Lab:
         that it prefers; a mapping has a dialect for each node that needs one. `native` has files in
         it for a node instead, `options` a daemon's own settings by node. Every oracle watches, but
         for those in `without`, each with the reason that the report shows. Raises NetworkError,
-        `PeerError` and what comes under them, and TopologyError for a name that nothing has.
+        `PeerError` and what comes under them, TopologyError for a name that nothing has, and
+        ValueError for an oracle that there is not or a second network.
         """
+        if self._nets:
+            raise ValueError(
+                "this run has its network already, and a second one would record over it;"
+                " write a scenario of its own for that"
+            )
         named = {"a native file": native or {}, "an option": options or {}}
         if isinstance(dialect, Mapping):
             named["a dialect"] = dialect

@@ -33,14 +33,16 @@ class Plan:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a scenario with moon and sun once for each pair, one with sun alone for each sun."""
+    """Run a scenario with moon and sun once for each pair, one with one of them for each of it."""
     pairs = options_of(metafunc.config).pairs
     if {"moon", "sun"} <= set(metafunc.fixturenames):
         names = [f"{moon}-{sun}" for moon, sun in pairs]
         metafunc.parametrize(("moon", "sun"), pairs, indirect=True, ids=names)
-    elif "sun" in metafunc.fixturenames:
-        suns = list(dict.fromkeys(sun for _, sun in pairs))
-        metafunc.parametrize("sun", suns, indirect=True, ids=suns)
+        return
+    for place, role in enumerate(("moon", "sun")):
+        if role in metafunc.fixturenames:
+            peers = list(dict.fromkeys(pair[place] for pair in pairs))
+            metafunc.parametrize(role, peers, indirect=True, ids=peers)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

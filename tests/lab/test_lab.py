@@ -60,6 +60,12 @@ def test_a_lab_that_cannot_be_is_one_sentence(lab: Lab, moon: Peer, sun: Peer, c
     assert "\n" not in str(caught.value)
 
 
+def test_a_second_network_would_record_over_the_first(lab: Lab) -> None:
+    lab.up(HOST_TO_HOST)
+    with pytest.raises(ValueError, match="this run has its network already, and a second one"):
+        lab.up(HOST_TO_HOST)
+
+
 UNKNOWN: dict[str, tuple[Callable[[Net], Any], str]] = {
     "traffic to a node that is not there": (
         lambda net: net.traffic("host1", "mars").__enter__(),

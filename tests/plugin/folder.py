@@ -64,6 +64,10 @@ SCENARIOS = """
     def test_error(lab):
         lab.up(Topology("mine", (NodeSpec("a"), NodeSpec("a")), ()))
 
+    @scenario("own-moon", "Takes one of the two peers.")
+    def test_moon(lab, moon):
+        lab.up(MOON_SUN, moon=moon, connection=NET)
+
     @scenario("own-esp", "Needs ESP in the kernel.", needs=("esp",))
     def test_esp(lab):
         lab.up(HOST_TO_HOST)
@@ -95,7 +99,15 @@ FILLING = """
         with net.traffic("alice", "bob", every=0.01) as flow:
             flow.await_crossed(60)
 """
-NAMES = ("own-pass", "own-fail", "own-disagree", "own-unsupported", "own-error", "own-esp")
+NAMES = (
+    "own-pass",
+    "own-fail",
+    "own-disagree",
+    "own-unsupported",
+    "own-error",
+    "own-moon",
+    "own-esp",
+)
 
 
 def write_folder(folder: Path, extra: Mapping[str, str] | None = None) -> Path:

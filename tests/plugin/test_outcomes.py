@@ -15,7 +15,7 @@ import pytest
 
 from harness.capture import pcapng
 from harness.kernel.capabilities import probe
-from tests.cli.test_interrupted import descendants
+from tests.cli.test_interrupted import alive, descendants
 from tests.plugin.folder import (
     NAMES,
     environment,
@@ -28,7 +28,7 @@ from tests.plugin.folder import (
 # The runs that all of them look at are made once.
 pytestmark = pytest.mark.xdist_group("own-folder")
 
-PASS, FAIL, USAGE, LOST = 0, 1, 2, 3
+PASS, FAIL, USAGE, LOST, INTERRUPTED = 0, 1, 2, 3, 130
 IN_GUEST = ("own-pass", "own-fail", "own-unsupported")
 SEED = ("--kernel", "debian-6.1", "--seed", "3")
 
@@ -90,7 +90,9 @@ def test_each_outcome_is_told_with_its_reason(on_host: Session) -> None:
             "loss: of the datagrams from alice to bob 1 lost, the first lost is number 1",
         ),
         "own-error": ("fail", "TopologyError: topology 'mine': there are two nodes called 'a'"),
+        "own-moon": ("pass", ""),
     }
+    assert on_host.runs["own-moon"]["peers"] == {"moon": "strongswan@6.0.1"}
 
 
 def test_a_run_with_a_failure_exits_with_1_and_shows_a_table_with_the_reasons(
@@ -172,19 +174,26 @@ def test_unsupported_is_no_failure_unless_it_is_to_be(folder: Path, tmp_path: Pa
     assert run(folder, tmp_path / "strict", *names, "--strict").status == FAIL
 
 
-def test_a_guest_that_is_killed_is_lost_with_its_last_words(folder: Path, tmp_path: Path) -> None:
-    arguments = ["run", "own-long", *SEED, "--folder", str(folder), "--out", str(tmp_path)]
-    log = tmp_path / "terminal"
+def start(folder: Path, out: Path, log: Path) -> "subprocess.Popen[bytes]":
+    """Start the scenario that has no end, in the lab kernel."""
+    arguments = ["run", "own-long", *SEED, "--folder", str(folder), "--out", str(out)]
     with log.open("w") as terminal:
-        running = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-m", "harness.cli", *arguments],
             stdout=terminal,
             stderr=terminal,
             stdin=subprocess.DEVNULL,
             env=environment(),
+            # A shell ignores Ctrl-C for what it puts into the background, and that is inherited.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
-        os.kill(guest_that_runs(running), signal.SIGKILL)
-        assert running.wait(60) == LOST
+
+
+def test_a_guest_that_is_killed_is_lost_with_its_last_words(folder: Path, tmp_path: Path) -> None:
+    log = tmp_path / "terminal"
+    running = start(folder, tmp_path, log)
+    os.kill(guest_that_runs(running), signal.SIGKILL)
+    assert running.wait(60) == LOST
     (told,) = results(tmp_path).values()
     assert told["outcome"] == "lost"
     assert told["reason"].startswith("The guest died before it gave a result")
@@ -194,6 +203,18 @@ def test_a_guest_that_is_killed_is_lost_with_its_last_words(folder: Path, tmp_pa
     assert "Traceback" not in log.read_text()
     # It can still be run again.
     assert (tmp_path / told["artifacts"] / "replay.json").exists()
+
+
+def test_a_run_in_a_guest_that_is_interrupted_leaves_no_guest(folder: Path, tmp_path: Path) -> None:
+    log = tmp_path / "terminal"
+    running = start(folder, tmp_path, log)
+    guest_that_runs(running)
+    family = descendants(running.pid)
+    running.send_signal(signal.SIGINT)
+    assert running.wait(60) == INTERRUPTED
+    assert not alive(family)
+    assert "ikelab: interrupted; what was recorded until then is kept" in log.read_text()
+    assert "Traceback" not in log.read_text()
 
 
 def guest_that_runs(harness: "subprocess.Popen[bytes]") -> int:
