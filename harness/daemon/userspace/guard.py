@@ -11,10 +11,12 @@ import contextlib
 import ctypes
 import os
 import re
+import socket
 import subprocess
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
+from pathlib import Path
 
 from harness.daemon.data_plane import DataPlaneError
 from harness.daemon.userspace.flow import ICMP, ICMPV6, OPAQUE, WITH_PORTS
@@ -54,7 +56,7 @@ class Guard:
     """A table of nftables, called as a TUN device, in the network namespace that the thread is in.
 
     Everything raises DataPlaneError. The table of a killed process keeps its traffic out until
-    another one makes a device of that name.
+    another one starts.
     """
 
     def __init__(self, device: str) -> None:
@@ -65,7 +67,12 @@ class Guard:
         self._started = False
 
     def start(self) -> None:
-        """Make the table, which lets everything pass so far."""
+        """Make the table, which lets everything pass so far, and remove those of killed ones."""
+        with _entered(self._network):
+            devices = {name for _, name in socket.if_nameindex()}
+        for left in re.findall(r"^table inet (ikelab\d+)$", self._nft("list tables"), re.MULTILINE):
+            if left not in devices:
+                self._nft(f"delete table inet {left}")
         self._nft(_TABLE.format(name=self._name))
         self._started = True
 
@@ -87,6 +94,21 @@ class Guard:
                 handle = self._handles.pop(pairing, None)
                 if handle is not None:
                     self._nft(f"delete rule inet {self._name} protected handle {handle}")
+
+    def strict_interfaces(self) -> list[str]:
+        """The interfaces that drop what comes from where their own routes do not lead.
+
+        That is RFC 3704's strict filter, of IPv4. A peer whose address is itself protected has a
+        route into the TUN device, so that nothing of it would come in any more.
+        """
+        with _entered(self._network):
+            found = {
+                path.parent.name: int(path.read_text())
+                for path in sorted(Path("/proc/sys/net/ipv4/conf").glob("*/rp_filter"))
+            }
+        of_all = found.pop("all", 0)
+        others = {"default", "lo", self._name}
+        return [one for one, own in found.items() if max(of_all, own) == 1 and one not in others]
 
     def close(self) -> None:
         """Remove the table; closing twice is fine."""

@@ -90,6 +90,7 @@ class UserspacePlane:
             if spi in self._traffic.states:
                 raise DataPlaneError(f"{pair.name}: the SPI 0x{spi:08x} is in use; choose another")
             state = self._state(pair)
+            self._check_reach(pair)
             entry = await self._entry(between(pair))
             self._traffic.states[spi] = state
             (entry.senders if outbound else entry.held).append(state)
@@ -138,6 +139,7 @@ class UserspacePlane:
     async def protect(self, route: Route) -> None:
         """See DataPlane."""
         async with self._turn:
+            self._check_reach(route)
             await self._unprotect(route.reqid, but=between(route))
             entry = await self._entry(between(route))
             entry.route = route
@@ -196,6 +198,18 @@ class UserspacePlane:
             raise DataPlaneError(
                 f"{name}: there is no path from {path.local.host} to {path.remote.host}; give "
                 "addresses of one IP version that this host has"
+            )
+
+    def _check_reach(self, item: SaPair | Route) -> None:
+        """Refuse where a host's own filter would drop all that comes from the peer, IKE too."""
+        peer = item.path.remote.packed
+        if len(peer) != 4 or not any(one.start <= peer <= one.end for one in item.remote):
+            return
+        strict = self._guard.strict_interfaces()
+        if strict:
+            raise DataPlaneError(
+                f"{item.name}: {strict[0]} drops what comes from {item.path.remote.host} as soon "
+                "as traffic to there is protected; set net.ipv4.conf.all.rp_filter to 2"
             )
 
     async def _entry(self, wanted: Between) -> Entry:

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +19,8 @@ from harness.capture.frames import ESP, Esp, dissect
 from harness.capture.recording import Frame
 from harness.daemon.data_plane import Acquired, DataPlaneError, Expired, PeerMoved, Route
 from harness.daemon.userspace.spd import MOST_WAITING
-from harness.ike.address import Address, Path
+from harness.ike.address import Address
+from harness.ike.address import Path as NetworkPath
 from harness.network.leaks import in_clear
 from harness.network.namespaces import Node, Spawner
 from harness.network.network import Network
@@ -26,10 +30,27 @@ from harness.network.wires import CarriedWire
 from tests.daemon.userspace.ends import CBC, GCM, SHA, End, end, ends, pairs, selectors
 from tests.network.conftest import Lab
 
-WAN = Path(Address("192.168.0.1", 4500), Address("192.168.0.2", 4500))
+WAN = NetworkPath(Address("192.168.0.1", 4500), Address("192.168.0.2", 4500))
 MOON_NET, SUN_NET = selectors("10.1.0.0/16"), selectors("10.2.0.0/16")
 MOON_SUN_SUBNETS = (ip_network("10.1.0.0/16"), ip_network("10.2.0.0/16"))
 IP_MTU_DISCOVER, IP_MTU, IP_PMTUDISC_DO = 10, 14, 2
+
+ROOT = Path(__file__).resolve().parents[3]
+PLANE_THAT_IS_KILLED = """
+import asyncio
+from harness.daemon.userspace.plane import UserspacePlane
+from tests.daemon.userspace.ends import pairs
+from tests.daemon.userspace.test_plane import MOON_NET, SUN_NET, WAN
+
+async def main():
+    plane = UserspacePlane(print, lambda octets, path: None)
+    await plane.start()
+    await plane.install(pairs(WAN, MOON_NET, SUN_NET)[0], outbound=True)
+    print("ready", flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
 
 Body = Callable[[Network, End, End], Coroutine[Any, Any, None]]
 
@@ -76,7 +97,7 @@ def test_transport_mode_carries_what_two_hosts_say_to_each_other(
     lab: Lab, version: int, encapsulated: bool
 ) -> None:
     first, second = ("10.0.0.1", "10.0.0.3") if version == 4 else ("2001:db8::1", "2001:db8::3")
-    path = Path(Address(first, 4500), Address(second, 4500))
+    path = NetworkPath(Address(first, 4500), Address(second, 4500))
 
     async def run(spawner: Spawner) -> None:
         async with (
@@ -211,7 +232,7 @@ def test_what_is_outside_the_selectors_of_its_sa_is_dropped(lab: Lab) -> None:
 @pytest.mark.parametrize("version", [4, 6])
 def test_datagrams_larger_than_the_mtu_cross_in_transport_mode(lab: Lab, version: int) -> None:
     first, second = ("10.0.0.1", "10.0.0.3") if version == 4 else ("2001:db8::1", "2001:db8::3")
-    path = Path(Address(first), Address(second))
+    path = NetworkPath(Address(first), Address(second))
 
     async def run(spawner: Spawner) -> None:
         async with (
@@ -265,9 +286,9 @@ def test_a_peer_behind_a_nat_that_maps_anew_is_reported_once_and_followed(lab: L
             Network.up(NAT_IN_PATH, spawner) as network,
             ends(network, "moon", "sun") as (moon, sun),
         ):
-            inside = Path(Address("172.16.0.10", 4500), Address("192.168.0.2", 4500))
+            inside = NetworkPath(Address("172.16.0.10", 4500), Address("192.168.0.2", 4500))
             mine, yours = pairs(inside, MOON_NET, SUN_NET, encapsulated=True)
-            first = Path(Address("192.168.0.2", 4500), Address("192.168.0.1", 4500))
+            first = NetworkPath(Address("192.168.0.2", 4500), Address("192.168.0.1", 4500))
             await moon.plane.install(mine, outbound=True)
             await sun.plane.install(replace(yours, path=first), outbound=True)
             for _ in range(2):
@@ -342,11 +363,54 @@ def test_an_spi_that_is_in_use_and_a_path_that_cannot_be_are_refused_in_words(la
         await moon.plane.install(mine, outbound=True)
         with pytest.raises(DataPlaneError, match="the SPI 0x00001000 is in use"):
             await moon.plane.install(mine, outbound=True)
-        mixed = Path(Address("192.168.0.1"), Address("2001:db8::2"))
+        mixed = NetworkPath(Address("192.168.0.1"), Address("2001:db8::2"))
         with pytest.raises(DataPlaneError, match=r"no path from 192\.168\.0\.1 to 2001:db8::2"):
             await moon.plane.move(mine.inbound.spi, mixed, encapsulated=False)
 
     between_gateways(lab, body)
+
+
+def test_a_strict_reverse_path_filter_is_named_where_it_would_cut_the_peer_off(lab: Lab) -> None:
+    async def body(network: Network, moon: End, sun: End) -> None:
+        mine, _ = pairs(WAN, selectors("192.168.0.1"), selectors("192.168.0.2"), transport=True)
+        tunnel, _ = pairs(WAN, MOON_NET, SUN_NET, spi=0x2000)
+        moon.node.sysctl("net/ipv4/conf/eth0/rp_filter", 1)
+        sentence = "net: eth0 drops what comes from 192.168.0.2 .* set net.ipv4.conf.all.rp_filter"
+        with pytest.raises(DataPlaneError, match=sentence):
+            await moon.plane.install(mine, outbound=True)
+        await moon.plane.install(tunnel, outbound=True)
+        moon.node.sysctl("net/ipv4/conf/all/rp_filter", 2)
+        await moon.plane.install(mine, outbound=True)
+
+    between_gateways(lab, body)
+
+
+def test_a_killed_plane_takes_device_and_routes_with_it_and_another_can_begin(lab: Lab) -> None:
+    async def run(spawner: Spawner) -> None:
+        async with Network.up(MOON_SUN, spawner) as network:
+            moon = network.node("moon")
+            before = await everything(moon)
+            with moon.entered():
+                argv = [sys.executable, "-c", PLANE_THAT_IS_KILLED]
+                killed = subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=ROOT)
+            with killed:
+                assert killed.stdout is not None
+                assert killed.stdout.readline() == b"ready\n"
+                assert "ikelab0" in await everything(moon)
+                killed.kill()
+            for command in ("ip link", "ip route show table all"):
+                listed = (await moon.run(command.split())).stdout.decode()
+                assert "ikelab0" not in listed
+                assert listed in before
+            # As from another one that was killed.
+            await moon.run(["nft", "add", "table", "inet", "ikelab7"])
+            async with end(moon) as made:
+                mine, _ = pairs(WAN, MOON_NET, SUN_NET)
+                await made.plane.install(mine, outbound=True)
+            listed = await everything(moon)
+            assert [line for line in listed.splitlines() if "ikelab" in line] == []
+
+    lab.run(run)
 
 
 def carries_esp(frame: Frame) -> bool:
