@@ -8,7 +8,7 @@ that is not known raises `LookupError`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from harness.ike.address import Address, Path
 from harness.ike.payload import Payload
@@ -139,10 +139,3 @@ class Commands:
                 return connection
         known = ", ".join(one.name for one in self._endpoint.connections) or "none"
         raise LookupError(f"There is no connection {name!r}; there are {known}.")
-
-
-if TYPE_CHECKING:
-    from harness.ike.v2.endpoint import Endpoint
-
-    def _an_endpoint_is_a_host(endpoint: Endpoint) -> Commanded:
-        return endpoint

@@ -20,11 +20,12 @@ from harness.ike.v2.children import install
 from harness.ike.v2.collisions import Collision, Contender
 from harness.ike.v2.create_child import CreateChild, await_delete
 from harness.ike.v2.events import Reason
-from harness.ike.v2.followup import Unfinished, await_followup
+from harness.ike.v2.followup import await_followup
 from harness.ike.v2.host import Answer
 from harness.ike.v2.ike_sa import IkeSa, IkeState
 from harness.ike.v2.message import Arrival
 from harness.ike.v2.rekey_ike import RekeyIke, answer_rekey_ike, is_ike_rekey
+from harness.ike.v2.unfinished import Unfinished
 
 
 def answer_create_child(sa: IkeSa, arrival: Arrival, now: float) -> Answer:

@@ -8,7 +8,6 @@ responder chooses says which CREATE_CHILD_SA an IKE_FOLLOWUP_KE belongs to.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from harness.ike.constants_v2 import ExchangeType, NotifyType
 from harness.ike.key_exchange import InvalidKeyExchangeData, Share, initiate, respond
@@ -20,12 +19,11 @@ from harness.ike.v2.events import Reason
 from harness.ike.v2.host import Answer, Task
 from harness.ike.v2.ike_sa import IkeSa
 from harness.ike.v2.message import Arrival, Sent
+from harness.ike.v2.unfinished import Secrets, Unfinished
 
 LINK_SIZE = 16
 MOST_PENDING = 4
 """How many CREATE_CHILD_SA may wait for their key exchanges; one more ends the oldest."""
-
-Secrets = tuple[bytes, ...]
 
 
 class FollowupTask:
@@ -107,19 +105,6 @@ def follow(
         return
     sa.tasks.appendleft(FollowupTask(owner, link.data, methods, shared, done, failed))
     sa.advance(now)
-
-
-@dataclass(frozen=True, slots=True)
-class Unfinished:
-    """A CREATE_CHILD_SA that this end answered and that waits for further key exchanges.
-
-    `wanted` says whether it may still be finished, `complete` finishes it.
-    """
-
-    methods: tuple[Method, ...]
-    shared: Secrets = field(repr=False)
-    wanted: Callable[[], bool]
-    complete: Callable[[Secrets], None]
 
 
 def await_followup(sa: IkeSa, unfinished: Unfinished) -> Notify:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from harness.ike.address import Datagram, Path
 from harness.ike.constants_v2 import ExchangeType, Flag, NotifyType
@@ -37,11 +36,9 @@ from harness.ike.v2.message import Arrival, Plain, Sent
 from harness.ike.v2.nat_detection import NatSituation
 from harness.ike.v2.opening import Broken, open_message
 from harness.ike.v2.sealing import Sealer, clear_octets
+from harness.ike.v2.unfinished import Unfinished
 from harness.ike.v2.window import RequestWindow, ResponseWindow
 from harness.ike.wire import VERSION_2, Message
-
-if TYPE_CHECKING:
-    from harness.ike.v2.followup import Unfinished
 
 MOST_TASKS = 256
 """How many exchanges may wait; a caller that asks for more is told so."""

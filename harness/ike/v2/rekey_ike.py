@@ -17,13 +17,14 @@ from harness.ike.v2.collisions import Collision, Contender, loses
 from harness.ike.v2.create_child import CreateChild
 from harness.ike.v2.established import become_established
 from harness.ike.v2.events import IkeRekeyFailed, Reason
-from harness.ike.v2.followup import Unfinished, await_followup, follow
+from harness.ike.v2.followup import await_followup, follow
 from harness.ike.v2.host import Answer
 from harness.ike.v2.ike_sa import IkeSa, IkeState
 from harness.ike.v2.informational import DeleteChild, DeleteIke
 from harness.ike.v2.keys import key_set
 from harness.ike.v2.message import Arrival, wanted_group
 from harness.ike.v2.suites import Selection
+from harness.ike.v2.unfinished import Unfinished
 
 IKE_SPI_SIZE = 8
 
