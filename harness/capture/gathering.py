@@ -36,7 +36,8 @@ READERS: Mapping[str, Reader] = MappingProxyType(
         f"{CONFIGURATION}/load-shared.json": read_vici,
         f"{CONFIGURATION}/etc/ipsec.secrets": read_ipsec_secrets,
         f"{CONFIGURATION}/etc/swanctl/swanctl.conf": read_swanctl,
-        f"{CONFIGURATION}/run/ikelabd.toml": read_ikelabd,
+        f"{CONFIGURATION}/run/ikelabd.native": read_ikelabd,
+        f"{CONFIGURATION}/run/ikelabd.seil": read_seil,
         f"{CONFIGURATION}/run/seil.conf": read_seil,
     }
 )

@@ -6,11 +6,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Protocol, get_args
 
+from harness.capture.configured import CONFIGURATION
 from harness.capture.recording import Recording
 from harness.kernel.events import SaAdded, SaUpdated
 from harness.lab.background import Background
@@ -157,6 +159,8 @@ class Lab:
             )
             logs = self.folder / name
             logs.mkdir(mode=0o700, exist_ok=True)
+            # What an earlier run in this folder was configured with explains nothing of this one.
+            shutil.rmtree(logs / CONFIGURATION, ignore_errors=True)
             await station.start(self.rewrite(name, configuration), logs)
         judge = Judge(network, stations, _inner(connection), self.excused)
         secrets = RunSecrets(self.folder, stations, self._background)

@@ -12,6 +12,8 @@ from harness.peers.connection import Certificate, Connection
 from harness.peers.contract import Peer
 from harness.peers.credentials import Authority, Kind
 from harness.scenario import scenario
+from harness.verdict.diagnosis.findings import Cause, Diagnosis
+from harness.verdict.diagnosis.wishes import Setting
 from scenarios.agreements import AUTHORITY, MOON, NET_NET, SUN
 
 STRANGER = Authority("another CA", AUTHORITY.now)
@@ -56,7 +58,12 @@ def test_certificates_chain(lab: Lab, moon: Peer, sun: Peer) -> None:
 def test_certificates_wrong_ca(lab: Lab, moon: Peer, sun: Peer) -> None:
     of_stranger = STRANGER.certify(MOON.identity)
     credentials = replace(of_stranger, authority=AUTHORITY.pem)
-    is_refused(lab, moon, sun, credentials)
+    found = is_refused(lab, moon, sun, credentials)
+    assert found.difference("issuer") == (name_of(STRANGER), name_of(AUTHORITY))
+    assert [(one.node, one.setting) for one in found.remedies] == [
+        ("moon", Setting.CERTIFICATE),
+        ("sun", Setting.AUTHORITY),
+    ]
 
 
 @scenario(
@@ -65,7 +72,9 @@ def test_certificates_wrong_ca(lab: Lab, moon: Peer, sun: Peer) -> None:
     rfc="7296 2.21.2",
 )
 def test_certificates_expired(lab: Lab, moon: Peer, sun: Peer) -> None:
-    is_refused(lab, moon, sun, AUTHORITY.certify(MOON.identity, now=LONG_AGO))
+    found = is_refused(lab, moon, sun, AUTHORITY.certify(MOON.identity, now=LONG_AGO))
+    assert [row.what for row in found.differing] == ["valid"]
+    assert [(one.node, one.setting) for one in found.remedies] == [("moon", Setting.CERTIFICATE)]
 
 
 def certified(of_moon: Authority, of_sun: Authority, kind: Kind = "ecdsa") -> Connection:
@@ -92,8 +101,11 @@ def know_each_other(
         flow.await_crossed(5)
 
 
-def is_refused(lab: Lab, moon: Peer, sun: Peer, credentials: Certificate) -> None:
-    """Moon proves who it is with these, and sun, whose own are in order, does not believe it."""
+def is_refused(lab: Lab, moon: Peer, sun: Peer, credentials: Certificate) -> Diagnosis:
+    """Moon proves who it is with these, and sun, whose own are in order, does not believe it.
+
+    Returns why.
+    """
     connection = certified(AUTHORITY, AUTHORITY).authenticated_by(credentials, on="moon")
     net = lab.up(MOON_SUN, moon=moon, sun=sun, connection=connection)
     net.moon.fails_to_initiate("net-net")
@@ -106,3 +118,11 @@ def is_refused(lab: Lab, moon: Peer, sun: Peer, credentials: Certificate) -> Non
         assert list(gateway.sas()) == []
         assert [sa for sa in gateway.sad() if sa.established] == []
     assert wan.esp == []
+    found = net.diagnosis()
+    assert (found.cause, found.asker, found.refuser) == (Cause.CERTIFICATE, "moon", "sun")
+    return found
+
+
+def name_of(authority: Authority) -> str:
+    """The subject of an authority's certificate."""
+    return f"CN={authority.name},O=ikelab"

@@ -38,7 +38,7 @@ def test_the_keys_of_each_dialect_are_found_with_their_holder(write, tmp_path: P
 
 def test_the_keys_of_ikelabd_and_of_a_seil_router_are_found(tmp_path: Path) -> None:
     toml = '[connection."net"]\nsecret = "own"\n[connection."other"]\nversion = 2\n'
-    configured(tmp_path, "moon", "run/ikelabd.toml", toml)
+    configured(tmp_path, "moon", "run/ikelabd.native", toml)
     line = "interface.ipsec0.preshared-key      : xeeB5gohvaYi\nhostname : seil\n"
     configured(tmp_path, "seil", "run/seil.conf", line)
     shared = secrets_in(tmp_path).secrets.shared
@@ -81,7 +81,7 @@ def test_a_secret_is_in_no_repr(tmp_path: Path) -> None:
         "load-shared.json",
         "etc/ipsec.secrets",
         "etc/swanctl/swanctl.conf",
-        "run/ikelabd.toml",
+        "run/ikelabd.native",
         "run/seil.conf",
     ],
 )

@@ -26,6 +26,7 @@ from harness.ike.transforms import (
 )
 from harness.verdict.diagnosis.alternatives import (
     ADDITIONAL,
+    ANY,
     EXTENDED,
     NONE,
     NOT_EXTENDED,
@@ -147,7 +148,7 @@ def _written(alternative: Alternative) -> Iterable[str]:
 
 
 def _some(alternative: Alternative, aspect: Aspect) -> tuple[str, ...]:
-    return tuple(name for name in alternative[aspect] if name != NONE)
+    return tuple(name for name in alternative[aspect] if name not in (NONE, ANY))
 
 
 def _name(records: Iterable[Encryption | Integrity | Prf | KeyExchange], name: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from harness.daemon.seil_dialect import read_seil
@@ -30,7 +30,8 @@ from tests.ike.v1 import pair as pair_v1
 from tests.ike.v2 import pair as pair_v2
 from tests.verdict.diagnosis.engines import Tap, tried_v1, tried_v2
 
-EXAMPLES = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+THIRD = settings(max_examples=max(1, settings.default.max_examples // 3))
+"""An example here is several handshakes."""
 
 
 # -- the two texts and what the engines make of them ---------------------------------------------
@@ -294,7 +295,7 @@ def esp_texts(draw: st.DrawFn) -> str:
 LISTS = {"min_size": 1, "max_size": 3, "unique": True}
 
 
-@EXAMPLES
+@THIRD
 @given(
     st.lists(ike_texts(), **LISTS),
     st.lists(esp_texts(), **LISTS),
@@ -434,7 +435,7 @@ def seil_lines(draw: st.DrawFn) -> str:
     return "\n".join(lines) + "\n"
 
 
-@EXAMPLES
+@THIRD
 @given(
     seil_lines(),
     st.sampled_from(("aes256", "aes192", "aes128")),

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Real daemons that do not agree: the diagnosis, and that they come up once one side is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from harness.lab.lab import Lab
+from harness.lab.net import Net
+from harness.network.topologies import MOON_SUN
+from harness.peers.connection import Connection, PreSharedKey, Side
+from harness.plugin.options import DEFAULT_PEER, PEERS
+from harness.verdict.diagnosis.alternatives import Alternative
+from harness.verdict.diagnosis.findings import Cause, Diagnosis, Remedy
+from harness.verdict.diagnosis.strongswan_proposals import write_proposal
+from harness.verdict.diagnosis.wishes import Setting
+from scenarios.agreements import NET_NET
+
+V1 = NET_NET.with_ike(version=1, proposals=("aes256-sha256-modp1536",)).with_child(
+    proposals=("aes256-sha256",)
+)
+V2 = NET_NET
+WITHIN = 10.0
+
+
+def end(connection: Connection, node: str, which: str, **changes: Any) -> Connection:
+    """The connection with one end other than it is, in the configuration of one node."""
+    side = connection.sides[node]
+    changed = replace(side, **{which: replace(getattr(side, which), **changes)})
+    return replace(connection, sides={**connection.sides, node: changed})
+
+
+@dataclass(frozen=True)
+class Case:
+    """Two sides that do not agree, the cause, and the rows in which they differ."""
+
+    connection: Connection
+    cause: Cause
+    differing: tuple[str, ...]
+
+
+CASES = {
+    "v1 DH group": Case(
+        V1.with_ike(on="moon", proposals=("aes256-sha256-modp1024",)),
+        Cause.PROPOSAL,
+        ("DH group",),
+    ),
+    "v1 hash and cipher": Case(
+        V1.with_ike(on="sun", proposals=("aes128-sha1-modp1536",)),
+        Cause.PROPOSAL,
+        ("key length", "hash"),
+    ),
+    "v1 integrity": Case(
+        V1.with_child(on="moon", proposals=("aes256-md5",)), Cause.PROPOSAL, ("integrity",)
+    ),
+    "v1 PFS": Case(
+        V1.with_child(on="sun", proposals=("aes256-sha256-modp2048",)),
+        Cause.PROPOSAL,
+        ("PFS group",),
+    ),
+    "v1 proxy-id": Case(
+        V1.with_subnets(on="moon", remote=("10.3.0.0/16",)), Cause.SELECTORS, ("traffic of sun",)
+    ),
+    "v1 initiator's identity": Case(
+        end(V1, "moon", "local", identity="mars.strongswan.org"),
+        Cause.IDENTITY,
+        ("identity of moon",),
+    ),
+    "v1 responder's identity": Case(
+        end(V1, "moon", "remote", identity="mars.strongswan.org"),
+        Cause.IDENTITY,
+        ("identity of sun",),
+    ),
+    "v2 everything": Case(
+        V2.with_ike(on="sun", proposals=("aes256-sha384-ecp384",)),
+        Cause.PROPOSAL,
+        ("key length", "integrity", "PRF", "DH group"),
+    ),
+    "v2 second of two": Case(
+        V2.with_ike(on="moon", proposals=("aes256-sha512-modp2048", "aes128-sha256-ecp256")),
+        Cause.PROPOSAL,
+        ("DH group",),
+    ),
+    "v2 child": Case(
+        V2.with_child(on="sun", proposals=("aes256-sha256",)),
+        Cause.PROPOSAL,
+        ("encryption", "integrity"),
+    ),
+    "v2 selectors": Case(
+        V2.with_subnets(on="sun", remote=("10.4.0.0/16",)), Cause.SELECTORS, ("traffic of moon",)
+    ),
+    "v2 identity": Case(
+        end(V2, "sun", "remote", identity="mars.strongswan.org"),
+        Cause.IDENTITY,
+        ("identity of moon",),
+    ),
+    "v2 secret": Case(
+        V2.authenticated_by(PreSharedKey("another"), on="sun"), Cause.SECRET, ("pre-shared key",)
+    ),
+}
+RUNS = [
+    (DEFAULT_PEER, DEFAULT_PEER, "sun"),
+    ("ikelabd", DEFAULT_PEER, "moon"),
+    (DEFAULT_PEER, "ikelabd", "sun"),
+]
+"""Moon, sun, and which of them is changed."""
+
+
+def initiated(net: Net) -> Diagnosis | None:
+    """Why the connection does not come up, None when it does."""
+    try:
+        net.moon.initiate("net-net", WITHIN)
+    except Exception:
+        return net.diagnosis()
+    return None
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("run", RUNS, ids="-".join)
+def test_a_mismatch_is_named_and_the_two_come_up_once_one_side_is_changed_as_told(
+    lab: Lab, pytestconfig: pytest.Config, run: tuple[str, str, str], case: Case
+) -> None:
+    *names, changed = run
+    moon, sun = (pytestconfig.stash[PEERS][name] for name in names)
+    net = lab.up(MOON_SUN, moon=moon, sun=sun, connection=case.connection)
+    found = initiated(net)
+    assert found is not None
+    assert found.cause is case.cause
+    assert tuple(row.what for row in found.differing) == case.differing
+    assert found.proved
+    mended = case.connection
+    for remedy in found.remedies:
+        if remedy.node == changed:
+            mended = applied(mended, remedy)
+    assert mended != case.connection
+    again = lab.up(MOON_SUN, moon=moon, sun=sun, connection=mended)
+    assert again.moon.initiate("net-net", WITHIN)
+
+
+def applied(connection: Connection, remedy: Remedy) -> Connection:
+    """The connection with a setting of one side as the remedy says."""
+    side = connection.sides[remedy.node]
+    changed = CHANGES[remedy.setting](side, remedy.value, connection)
+    return replace(connection, sides={**connection.sides, remedy.node: changed})
+
+
+def proposals(value: Any) -> tuple[str, ...]:
+    written = tuple(write_proposal(one) for one in value if isinstance(one, Alternative))
+    assert all(written)
+    return tuple(one for one in written if one)
+
+
+def others_secret(side: Side, _: Any, connection: Connection) -> Side:
+    (other,) = (one for node, one in connection.sides.items() if node != side.local.node)
+    return replace(side, authentication=other.authentication)
+
+
+CHANGES: dict[Setting, Callable[[Side, Any, Connection], Side]] = {
+    Setting.IKE_PROPOSALS: lambda side, value, _: replace(
+        side, ike=replace(side.ike, proposals=proposals(value))
+    ),
+    Setting.CHILD_PROPOSALS: lambda side, value, _: replace(
+        side, child=replace(side.child, proposals=proposals(value))
+    ),
+    Setting.LOCAL_IDENTITY: lambda side, value, _: replace(
+        side, local=replace(side.local, identity=value)
+    ),
+    Setting.REMOTE_IDENTITY: lambda side, value, _: replace(
+        side, remote=replace(side.remote, identity=value)
+    ),
+    Setting.LOCAL_SUBNETS: lambda side, value, _: replace(
+        side, local=replace(side.local, subnets=value)
+    ),
+    Setting.REMOTE_SUBNETS: lambda side, value, _: replace(
+        side, remote=replace(side.remote, subnets=value)
+    ),
+    Setting.SECRET: others_secret,
+}
