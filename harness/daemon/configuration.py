@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Literal
 
 from harness.ike.v1.configuration import Connection as ConnectionV1
+from harness.ike.v1.configuration import RsaSignature
 from harness.ike.v2.connection import Connection as ConnectionV2
 from harness.ike.v2.connection import Settings
 
@@ -39,3 +41,18 @@ class DaemonConfiguration:
     keep_rekeyed: float = 5.0
     interfaces: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     routes: Mapping[str, str] = field(default_factory=dict)
+
+
+def dated(configuration: DaemonConfiguration, epoch: datetime) -> DaemonConfiguration:
+    """The same with the date at which the daemon's clock was 0, to check certificates with."""
+    return replace(
+        configuration,
+        settings=replace(configuration.settings, epoch=epoch),
+        v1=tuple(_dated(connection, epoch) for connection in configuration.v1),
+    )
+
+
+def _dated(connection: ConnectionV1, epoch: datetime) -> ConnectionV1:
+    if not isinstance(connection.credentials, RsaSignature):
+        return connection
+    return replace(connection, credentials=replace(connection.credentials, epoch=epoch))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Protocol
 
 from harness.daemon.configuration import DaemonConfiguration
@@ -11,6 +11,9 @@ from harness.daemon.data_plane import Route
 from harness.daemon.reports import Ike
 from harness.daemon.steps import Step
 from harness.ike.address import Address, Datagram
+
+REFUSALS_PER_SECOND = 10
+"""How often a daemon says that a message was refused: anybody can send it some."""
 
 
 class Refusal(Exception):
@@ -113,6 +116,9 @@ class Engine(Protocol):
         """Delete everything."""
         ...
 
-    def reconfigure(self, configuration: DaemonConfiguration, now: float) -> None:
-        """Use another configuration; SAs whose connection changed or went are deleted."""
+    def reconfigure(self, configuration: DaemonConfiguration, now: float) -> Collection[str]:
+        """Use another configuration, and delete the SAs of connections that changed or went.
+
+        Returns the names of those connections.
+        """
         ...

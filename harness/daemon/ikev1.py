@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 from harness.daemon.configuration import DaemonConfiguration
 from harness.daemon.data_plane import Route
-from harness.daemon.engine import Refusal
+from harness.daemon.engine import REFUSALS_PER_SECOND, Refusal
 from harness.daemon.ikev1_pairs import pair_of, selector_of
 from harness.daemon.reports import (
     Child,
@@ -31,10 +30,11 @@ from harness.ike.address import Address, Datagram, Path
 from harness.ike.constants_v1 import ExchangeType, NotifyType
 from harness.ike.names import hyphened
 from harness.ike.v1 import events
-from harness.ike.v1.configuration import Connection, RsaSignature
+from harness.ike.v1.configuration import Connection
 from harness.ike.v1.endpoint import Endpoint
 from harness.ike.v1.ipsec_sa import IpsecSa
 from harness.ike.v1.reasons import Reason
+from harness.ike.v2.schedule import RateLimit
 
 _CLOSED = "closed"
 
@@ -64,18 +64,10 @@ class Ikev1:
 
     version = 1
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        connections: Iterable[Connection],
-        uniques: Iterator[int],
-        reqids: Reqids,
-        epoch: datetime,
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, uniques: Iterator[int], reqids: Reqids) -> None:
         self.endpoint = endpoint
-        self._epoch = epoch
-        endpoint.connections = self._dated(connections)
         self.observe: Callable[[Any], None] = lambda event: None
+        self._refusals = RateLimit(REFUSALS_PER_SECOND)
         self._uniques = uniques
         self._reqids = reqids
         self._isakmp: dict[bytes, _Isakmp] = {}
@@ -154,7 +146,7 @@ class Ikev1:
         while happened := self.endpoint.events():
             for event in happened:
                 self.observe(event)
-                yield from self._steps_of(event)
+                yield from self._steps_of(event, now)
 
     # Commands.
 
@@ -213,17 +205,18 @@ class Ikev1:
         """See Engine."""
         self.endpoint.shut_down(now)
 
-    def reconfigure(self, configuration: DaemonConfiguration, now: float) -> None:
+    def reconfigure(self, configuration: DaemonConfiguration, now: float) -> Collection[str]:
         """See Engine."""
-        wanted = self._dated(configuration.v1)
-        for connection in self.endpoint.connections:
-            if connection not in wanted:
-                self.endpoint.terminate(connection.name, now)
-        self.endpoint.connections = wanted
+        before = self.endpoint.connections
+        changed = [one.name for one in before if one not in configuration.v1]
+        for name in changed:
+            self.endpoint.terminate(name, now)
+        self.endpoint.connections = configuration.v1
+        return changed
 
     # What events mean.
 
-    def _steps_of(self, event: events.Event) -> Iterator[Step]:
+    def _steps_of(self, event: events.Event, now: float) -> Iterator[Step]:
         match event:
             case events.IsakmpKeysDerived(cookie_i=cookie_i, keys=keys, cipher_key=key):
                 yield LogIsakmpKey(cookie_i, key, keys.skeyid, keys.a)
@@ -242,9 +235,9 @@ class Ikev1:
             case events.PathChanged(cookie, path):
                 yield from self._moved(cookie, path)
             case _:
-                yield from self._failures(event)
+                yield from self._failures(event, now)
 
-    def _failures(self, event: events.Event) -> Iterator[Step]:
+    def _failures(self, event: events.Event, now: float) -> Iterator[Step]:
         match event:
             case events.QuickModeFailed(cookie, child, _, _, reason, notify, detail):
                 isakmp = self._isakmp.get(cookie)
@@ -258,7 +251,7 @@ class Ikev1:
                 how = "says" if protected else "or anybody else says in clear"
                 said = hyphened(NotifyType, notify)
                 yield Tell(Trouble(f"ISAKMP SA {cookie.hex()}: the peer {how} {said}"))
-            case events.Refused(source, why):
+            case events.Refused(source, why) if self._refusals.allows(now):
                 yield Tell(Trouble(f"a message from {source.host} port {source.port}: {why}"))
 
     def _established(self, event: events.IsakmpSaEstablished) -> Step:
@@ -328,17 +321,6 @@ class Ikev1:
             if isakmp is not None and record.view.connection == isakmp.connection:
                 record.sa = replace(record.sa, path=path)
                 yield Move(spi, path, record.sa.encapsulated)
-
-    def _dated(self, connections: Iterable[Connection]) -> tuple[Connection, ...]:
-        """The connections with the date by which their certificates count."""
-        return tuple(
-            replace(one, credentials=replace(one.credentials, epoch=self._epoch))
-            if isinstance(one.credentials, RsaSignature)
-            else one
-            for one in connections
-        )
-
-    # Names.
 
     def _of_child(self, child: str) -> Connection:
         for connection in self.endpoint.connections:

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.daemon.configuration import DaemonConfiguration
 from harness.daemon.data_plane import Route
-from harness.daemon.engine import Refusal
+from harness.daemon.engine import REFUSALS_PER_SECOND, Refusal
 from harness.daemon.ikev2_pairs import inbound_spi, pair_of
 from harness.daemon.reports import (
     Child,
@@ -33,6 +33,7 @@ from harness.ike.names import name_of
 from harness.ike.v2 import events
 from harness.ike.v2.connection import Connection
 from harness.ike.v2.endpoint import Endpoint
+from harness.ike.v2.schedule import RateLimit
 from harness.ike.v2.selectors import host_selector
 
 
@@ -70,6 +71,7 @@ class Ikev2:
     ) -> None:
         self.endpoint = endpoint
         self.observe: Callable[[Any], None] = lambda event: None
+        self._refusals = RateLimit(REFUSALS_PER_SECOND)
         self._uniques = uniques
         self._reqids = reqids
         self._own_address = own_address
@@ -210,14 +212,15 @@ class Ikev2:
         for spi in tuple(self._ikes):
             self.endpoint.commands.delete_ike(spi, now)
 
-    def reconfigure(self, configuration: DaemonConfiguration, now: float) -> None:
+    def reconfigure(self, configuration: DaemonConfiguration, now: float) -> Collection[str]:
         """See Engine."""
-        kept = {one.name for one in self.endpoint.connections if one in configuration.v2}
-        for name in {ike.connection for ike in self._ikes.values()} | set(self._connecting):
-            if name not in kept:
-                self.terminate_ike(name, now)
+        before = self.endpoint.connections
+        changed = [one.name for one in before if one not in configuration.v2]
+        for name in changed:
+            self.terminate_ike(name, now)
         self.endpoint.connections = configuration.v2
         self.endpoint.settings = configuration.settings
+        return changed
 
     # What events mean.
 
@@ -243,9 +246,9 @@ class Ikev2:
             case events.PathChanged(spi, path, encapsulated):
                 yield from self._moved(spi, path, encapsulated)
             case _:
-                yield from self._failures(event)
+                yield from self._failures(event, now)
 
-    def _failures(self, event: events.Event) -> Iterator[Step]:
+    def _failures(self, event: events.Event, now: float) -> Iterator[Step]:
         match event:
             case events.ChildSaFailed(spi, name, reason, notify):
                 ike = self._ikes.get(spi)
@@ -260,7 +263,7 @@ class Ikev2:
             case events.NotifyReceived(spi, notify):
                 said = name_of(NotifyType, notify)
                 yield Tell(Trouble(f"{self._title(spi)}: the peer says {said}"))
-            case events.Refused(source, why):
+            case events.Refused(source, why) if self._refusals.allows(now):
                 yield Tell(Trouble(f"a message from {source.host} port {source.port}: {why}"))
 
     def _established_now(self, event: events.IkeSaEstablished, now: float) -> Step:

@@ -9,29 +9,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
-from harness.daemon.configuration import DaemonConfiguration
+from harness.daemon.configuration import DaemonConfiguration, dated
 from harness.daemon.data_plane import DataPlane, PlaneEvent, PlaneListener
 from harness.daemon.enforcement import KeyLog
 from harness.daemon.engine import Engine
+from harness.daemon.ikev1 import Ikev1
 from harness.daemon.ikev2 import Ikev2, uniques
 from harness.daemon.kernel_plane import KernelPlane
 from harness.daemon.reqids import Reqids
 from harness.daemon.service import MakePlane, Service
 from harness.daemon.sockets import Sockets, open_sockets
 from harness.ike.address import Address, Datagram, Path
+from harness.ike.v1 import chance
+from harness.ike.v1.endpoint import Endpoint as EndpointV1
+from harness.ike.v1.seam import Seam as SeamV1
 from harness.ike.v2.chance import Draw, from_randomness
-from harness.ike.v2.connection import Settings
 from harness.ike.v2.endpoint import Endpoint
 from harness.ike.v2.seam import Seam
 from harness.kernel.socket import XfrmSocket
-
-if TYPE_CHECKING:
-    from harness.ike.v1.chance import Draw as DrawV1
-    from harness.ike.v1.seam import Seam as SeamV1
 
 ANYWHERE = Address("0.0.0.0")
 
@@ -43,7 +41,7 @@ class Scripting:
     seam: Seam | None = None
     seam_v1: SeamV1 | None = None
     draw: Draw | None = None
-    draw_v1: DrawV1 | None = None
+    draw_v1: chance.Draw | None = None
 
 
 UNSCRIPTED = Scripting()
@@ -59,6 +57,7 @@ def make_service(
 
     Raises `SocketError` and `DataPlaneError`.
     """
+    configuration = dated(configuration, _epoch())
     kernel = configuration.data_plane == "kernel"
     sockets = open_sockets(configuration.listen, kernel_esp=kernel)
     try:
@@ -74,33 +73,24 @@ def make_service(
 def make_engines(
     configuration: DaemonConfiguration, sockets: Sockets, reqids: Reqids, scripting: Scripting
 ) -> list[Engine]:
-    """Both engines; that of IKEv1 only where a connection wants it, or none wants anything yet."""
+    """The engines of both IKE versions."""
     numbers = uniques()
     endpoint = Endpoint(
         ANYWHERE,
         configuration.v2,
         scripting.draw or from_randomness(os.urandom),
-        dated(configuration.settings),
+        configuration.settings,
         scripting.seam,
     )
-    engines: list[Engine] = [Ikev2(endpoint, numbers, reqids, sockets.own_address)]
-    if configuration.v1 or not configuration.v2:
-        from harness.daemon.ikev1 import Ikev1
-        from harness.ike.v1 import chance
-        from harness.ike.v1.endpoint import Endpoint as EndpointV1
-
-        draw = scripting.draw_v1 or chance.from_randomness(os.urandom)
-        endpoint_v1 = EndpointV1((), draw, seam=scripting.seam_v1)
-        engines.append(Ikev1(endpoint_v1, configuration.v1, numbers, reqids, epoch()))
-    return engines
+    draw_v1 = scripting.draw_v1 or chance.from_randomness(os.urandom)
+    endpoint_v1 = EndpointV1(configuration.v1, draw_v1, seam=scripting.seam_v1)
+    return [
+        Ikev2(endpoint, numbers, reqids, sockets.own_address),
+        Ikev1(endpoint_v1, numbers, reqids),
+    ]
 
 
-def dated(settings: Settings) -> Settings:
-    """Settings with the date at which the running loop's clock was 0, for certificates."""
-    return replace(settings, epoch=epoch())
-
-
-def epoch() -> datetime:
+def _epoch() -> datetime:
     """The date at which the running loop's clock was 0."""
     return datetime.now(UTC) - timedelta(seconds=asyncio.get_running_loop().time())
 

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from harness.daemon.configuration import DaemonConfiguration, Startup
+from harness.daemon.configuration import DaemonConfiguration, Startup, dated
 from harness.daemon.data_plane import (
     Acquired,
     DataPlane,
@@ -102,7 +102,7 @@ class Service:
             await self.do(farewell)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FAREWELL):
-                    await self.until(lambda: not any(engine.sas() for engine in self.engines))
+                    await self.until(lambda: not self._living())
         await self.abort()
 
     async def abort(self) -> None:
@@ -165,7 +165,7 @@ class Service:
 
     def sas(self) -> list[Ike]:
         """All IKE SAs with their children, those that only receive any more too."""
-        listed = [ike for engine in self.engines for ike in engine.sas()]
+        listed = self._living()
         retired = self._enforcement.retired if self._enforcement else ()
         for child in retired:
             for place, ike in enumerate(listed):
@@ -182,31 +182,32 @@ class Service:
 
     def child(self, name: str) -> Child | None:
         """The CHILD_SA of that name that counts, if there is one."""
-        ikes = (ike for engine in self.engines for ike in engine.sas())
-        children = (child for ike in ikes for child in ike.children)
+        children = (child for ike in self._living() for child in ike.children)
         return next((child for child in children if child.name == name), None)
 
     async def reconfigure(self, configuration: DaemonConfiguration) -> None:
         """Use another configuration; SAs whose connection is the same stay."""
-        before = self.configuration
+        wanted = dated(configuration, self.configuration.settings.epoch)
 
-        def change(now: float) -> None:
-            for engine in self.engines:
-                engine.reconfigure(configuration, now)
+        def change(now: float) -> set[str]:
+            each = (engine.reconfigure(wanted, now) for engine in self.engines)
+            return {name for names in each for name in names}
 
-        await self.do(change)
-        self.configuration = configuration
+        changed = await self.do(change)
+        self.configuration = wanted
         if self._enforcement is None:
             return
-        self._enforcement.keep = configuration.keep_rekeyed
-        for child in [one for one in self._routes if configuration.startup.get(one) != "route"]:
+        self._enforcement.keep = wanted.keep_rekeyed
+        for child in [one for one in self._routes if wanted.startup.get(one) != "route"]:
             await self._enforcement.plane.unprotect(self._routes.pop(child).reqid)
-        changed = {
-            child: how
-            for child, how in configuration.startup.items()
-            if before.startup.get(child) != how or self.child(child) is None
-        }
-        await self._begin(changed)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL):
+                await self.until(lambda: not any(ike.name in changed for ike in self._living()))
+        down = {one: how for one, how in wanted.startup.items() if self.child(one) is None}
+        await self._begin(down)
+
+    def _living(self) -> list[Ike]:
+        return [ike for engine in self.engines for ike in engine.sas()]
 
     # What comes in.
 
