@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What `ikelab clean` removes is what it says, and nothing that is in use."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from harness.machine.cache import Cache
-from tests.cli.commands import ikelab
+from harness.machine.cache import Cache, locate
+from tests.cli.commands import command, ikelab
+from tests.cli.test_interrupted import until
 
 MB = 1_000_000
 
@@ -68,3 +71,25 @@ def test_the_caches_of_others_are_left_alone(cache: Cache, tmp_path: Path) -> No
     done = ikelab("clean", IKELAB_CACHE=str(tmp_path / "own"), IKELAB_CACHE_SHARED=str(cache.root))
     assert done.returncode == 0
     assert files(cache) == before
+
+
+def test_a_run_that_is_under_way_keeps_its_cache(tmp_path: Path) -> None:
+    own = {"IKELAB_CACHE": str(tmp_path / "cache"), "IKELAB_CACHE_SHARED": str(locate().root)}
+    running = subprocess.Popen(
+        command("run", "dpd-dead-peer", "--kernel", "host", "--out", tmp_path / "out"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **own},
+    )
+    try:
+        started = "the daemons run"
+        until(lambda: bool(list((tmp_path / "out").glob("*/sun/charon.log"))), started)
+        done = ikelab("clean", **own)
+    finally:
+        running.kill()
+        running.wait()
+    assert done.returncode == 3
+    assert "Runs are under way that use the cache" in done.stdout
+    # A run that was killed holds nothing any more.
+    assert ikelab("clean", **own).returncode == 0
