@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -17,6 +18,8 @@ from harness.verdict.diagnosis.evidence import diagnose_run, write_diagnoses
 
 PLAN = pytest.StashKey[Plan]()
 SCHEMA = 1
+# A file system takes names of 255 octets, and the peers and the kernel need theirs.
+LONGEST_ID = 60
 DIAGNOSIS = "diagnosis"
 """The user property of a report, and so of JUnit's file, with the sentence of a diagnosis."""
 
@@ -35,15 +38,30 @@ def peers_of(item: pytest.Item) -> dict[str, str]:
 
 
 def run_name(item: pytest.Item) -> str:
-    """The name of an item's folder: scenario, peers, kernel and seed; no two runs share one."""
+    """The name of an item's folder: scenario, peers, kernel and seed; no two runs share one.
+
+    A test that is no scenario is called by its file and its name; other parameters follow the
+    peers.
+    """
     facts = scenario_of(item)
     where = plan_of(item)
-    parts = [facts.name if facts else item.name.partition("[")[0]]
-    parts += peers_of(item).values()
+    own = f"{item.path.stem}.{item.name.partition('[')[0]}"
+    parts = [facts.name if facts else own, *peers_of(item).values()]
+    parts += _further_parameters(item)
     parts.append(where.kernel)
     if where.kernel != "host":
         parts.append(f"seed-{where.seed}")
     return re.sub(r"[^\w.@,+-]", "_", ",".join(parts))
+
+
+def _further_parameters(item: pytest.Item) -> list[str]:
+    """What an item's id says beside the peers, as part of a file name."""
+    whole = getattr(getattr(item, "callspec", None), "id", "")
+    peers = "-".join(peers_of(item).values())
+    rest = whole.replace(peers, "", 1).strip("-") if peers else whole
+    if len(rest) > LONGEST_ID:
+        rest = f"{rest[:LONGEST_ID]}.{hashlib.sha256(rest.encode()).hexdigest()[:8]}"
+    return [rest] if rest else []
 
 
 def run_folder(item: pytest.Item) -> Path:

@@ -26,6 +26,7 @@ AGREED = """
 SCENARIOS = """
     from pathlib import Path
 
+    import pytest
     from agreed import NET
     from harness.network.topologies import HOST_TO_HOST, MOON_SUN
     from harness.network.topology import NodeSpec, Topology
@@ -67,6 +68,12 @@ SCENARIOS = """
     @scenario("own-moon", "Takes one of the two peers.")
     def test_moon(lab, moon):
         lab.up(MOON_SUN, moon=moon, connection=NET)
+
+    @pytest.mark.parametrize("way", ["there", "back " * 60])
+    @scenario("own-ways", "Runs in two ways.")
+    def test_ways(lab, moon, sun, way):
+        lab.up(MOON_SUN, moon=moon, sun=sun)
+        (lab.folder / "way").write_text(way)
 
     @scenario("own-esp", "Needs ESP in the kernel.", needs=("esp",))
     def test_esp(lab):

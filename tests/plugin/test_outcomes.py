@@ -103,6 +103,16 @@ def test_a_run_with_a_failure_exits_with_1_and_shows_a_table_with_the_reasons(
     assert "own-pass         strongswan@6.0.1 - strongswan@6.0.1  host    pass" in on_host.shown
 
 
+def test_a_scenario_with_parameters_of_its_own_has_a_folder_for_each(
+    folder: Path, tmp_path: Path
+) -> None:
+    tried = run(folder, tmp_path, "own-ways", "--kernel", "host", "--jobs", "2")
+    assert tried.status == PASS, tried.shown
+    ways = {path.parent.name: path.read_text() for path in tmp_path.glob("own-ways*/way")}
+    assert sorted(ways.values()) == ["back " * 60, "there"]
+    assert "own-ways,strongswan@6.0.1,strongswan@6.0.1,there,host" in ways
+
+
 def test_the_run_is_described_where_its_evidence_is(on_host: Session) -> None:
     run = on_host.runs["own-pass"]
     assert (run["kernel"], run["clock"], run["seed"]) == ("host", "real", None)
