@@ -9,9 +9,11 @@ shows; ``help`` lists the commands. It ends with ``exit`` or at the end of its i
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
@@ -28,10 +30,7 @@ PROMPT = "ikelabd# "
 
 @dataclass(frozen=True)
 class Console:
-    """Commands and their answers over a pair of streams, one line each.
-
-    `load` is what follows ``load-from stdin`` line by line until one with only a dot.
-    """
+    """Commands, a line each, and their answers, over a pair of streams."""
 
     router: Router
     source: TextIO
@@ -114,11 +113,19 @@ def main(arguments: list[str] | None = None) -> int:
     except LoginError as error:
         print(f"console: {error}", file=sys.stderr)
         return USAGE
+    # Whatever somebody types, on whatever terminal: an answer and no traceback.
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         return _serve(Daemon(options.control), login)
     except (DaemonGone, LoginError) as error:
         print(f"console: {error}", file=sys.stderr)
         return LOST
+    except BrokenPipeError:
+        # Nobody reads any more; what is still buffered must not be tried again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         return 0
 
@@ -127,6 +134,7 @@ def _serve(router: Router, login: Login | None) -> int:
     if login is not None:
         login.ask(sys.stdin, sys.stdout)
     Console(router, sys.stdin, sys.stdout).run()
+    sys.stdout.flush()
     return 0
 
 

@@ -89,16 +89,24 @@ class Credentials:
                 raise Unusable(f"holds no certificate: {failure}") from None
         return self._certificates[octets]
 
-    def _key(self, text: str) -> PrivateKey:
-        from harness.ike.certificates import CertificateFailure, load_private_key
+    def private_key(self, octets: bytes) -> PrivateKey:
+        """The private key in PEM or DER, the same object for the same octets.
 
-        octets = self._file(text)
+        Two objects of one key are not equal. Raises `CertificateFailure`.
+        """
+        from harness.ike.certificates import load_private_key
+
         if octets not in self._keys:
-            try:
-                self._keys[octets] = load_private_key(octets)
-            except CertificateFailure as failure:
-                raise Unusable(f"holds no usable private key: {failure}") from None
+            self._keys[octets] = load_private_key(octets)
         return self._keys[octets]
+
+    def _key(self, text: str) -> PrivateKey:
+        from harness.ike.certificates import CertificateFailure
+
+        try:
+            return self.private_key(self._file(text))
+        except CertificateFailure as failure:
+            raise Unusable(f"holds no usable private key: {failure}") from None
 
 
 def _secret(text: str) -> bytes:

@@ -43,7 +43,7 @@ def read_text(text: str, file: str, dialect: str, credentials: Credentials) -> D
         case "racoon":
             from harness.daemon.racoon_dialect import read_racoon
 
-            return read_racoon(text, file)
+            return read_racoon(text, file, credentials.private_key)
         case _:
             from harness.daemon.toml_dialect import read_toml
 

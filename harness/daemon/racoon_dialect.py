@@ -16,11 +16,12 @@ from harness.daemon import racoon_values as v
 from harness.daemon.complaints import Complaint, refusal
 from harness.daemon.configuration import DaemonConfiguration, Startup
 from harness.daemon.racoon_block import Directive, read_block, table_of
-from harness.daemon.racoon_files import Files
+from harness.daemon.racoon_files import Files, LoadKey
 from harness.daemon.racoon_lexer import Misplaced, Token
 from harness.daemon.racoon_remote import Remote, read_remote
 from harness.daemon.racoon_sainfo import SaInfo, read_sainfo
 from harness.daemon.racoon_syntax import Arguments, Statement, statements
+from harness.ike.certificates import load_private_key
 from harness.ike.v1.configuration import Child, Connection, Retransmission
 
 
@@ -57,6 +58,7 @@ class _Reading:
     """What was found so far."""
 
     folder: Path
+    load_key: LoadKey
     complaints: list[Complaint] = field(default_factory=list)
     paths: dict[str, Token] = field(default_factory=dict)
     listen: list[str] = field(default_factory=list)
@@ -87,7 +89,7 @@ class _Reading:
         """Where the files of the configuration are."""
         certificates = self.paths.get("certificate")
         folder = self.folder / certificates.text if certificates else self.folder
-        return Files(folder, self.paths.get("pre_shared_key"))
+        return Files(folder, self.paths.get("pre_shared_key"), self.load_key)
 
     def _take_path(self, statement: Statement) -> None:
         arguments = statement.arguments()
@@ -114,14 +116,14 @@ class _Reading:
         )
 
 
-def read_racoon(text: str, file: str) -> DaemonConfiguration:
+def read_racoon(text: str, file: str, load_key: LoadKey = load_private_key) -> DaemonConfiguration:
     """What a racoon.conf says; raises `ConfigurationError` that names every wrong place.
 
     Files that it names are read: relative to the folder of `path certificate`, and that to the
     folder of `file`. A child whose two ends are known waits for its traffic, as racoon does; one
     with an anonymous end answers only.
     """
-    reading = _Reading(Path(file).parent)
+    reading = _Reading(Path(file).parent, load_key)
     try:
         for statement in statements(text):
             try:

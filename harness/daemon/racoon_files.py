@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509 import Certificate
 
 from harness.daemon.racoon_lexer import Misplaced, Token
-from harness.ike.certificates import CertificateFailure, load_certificates, load_private_key
+from harness.ike.certificates import CertificateFailure, load_certificates
+from harness.ike.signatures import PrivateKey
 from harness.ike.v1.configuration import PreSharedKey, RsaSignature
+
+LoadKey = Callable[[bytes], PrivateKey]
+"""Reads a private key in PEM or DER; raises `CertificateFailure`."""
 
 _HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 """What ``openssl x509 -hash`` is used for: links by which racoon finds authorities."""
@@ -28,16 +33,20 @@ class OwnCertificate:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Where files are: `certificates` is a folder, `secrets` names the file of preshared keys."""
+    """Where files are: `certificates` is a folder, `secrets` names the file of preshared keys.
+
+    `load_key` gives a private key; see `Credentials.private_key`.
+    """
 
     certificates: Path
     secrets: Token | None
+    load_key: LoadKey
 
     def signature(self, own: OwnCertificate, authority: Token | None) -> RsaSignature:
         """The credentials of an end with a certificate; raises `Misplaced`."""
         chain = self._certificates(own.certificate)
         try:
-            key = load_private_key(self._read(own.key))
+            key = self.load_key(self._read(own.key))
         except CertificateFailure as failure:
             raise Misplaced(own.key, str(failure)) from None
         if not isinstance(key, rsa.RSAPrivateKey):

@@ -123,6 +123,29 @@ def test_the_end_of_its_input_ends_the_program(router, tmp_path):
         assert console(path, "").returncode == 0
 
 
+def run_with(path: Path, octets: bytes, folder: Path, sink: int) -> subprocess.CompletedProcess:
+    (folder / "typed").write_bytes(octets)
+    with open(folder / "typed", "rb") as typed:
+        argv = [sys.executable, "-m", "harness.daemon.console", "--control", str(path)]
+        return subprocess.run(argv, stdin=typed, stdout=sink, stderr=subprocess.PIPE, timeout=60)
+
+
+def test_octets_that_are_no_text_are_answered_like_any_other_command(router, tmp_path):
+    with control_socket(router, tmp_path / "control") as path:
+        ended = run_with(path, b"\xff\xfe\x00show\nexit\n", tmp_path, subprocess.PIPE)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert b": there is no such command; type help" in ended.stdout
+
+
+def test_a_reader_that_has_gone_away_ends_it_quietly(router, tmp_path):
+    nobody, sink = os.pipe()
+    os.close(nobody)
+    with control_socket(router, tmp_path / "control") as path:
+        ended = run_with(path, b"help\n" * 10, tmp_path, sink)
+    os.close(sink)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
 def test_a_daemon_that_is_not_there_is_a_sentence_and_status_3(tmp_path):
     ended = console(tmp_path / "none", "show log\n")
     assert ended.returncode == 3

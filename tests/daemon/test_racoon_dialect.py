@@ -2,12 +2,15 @@
 """A racoon.conf becomes connections, negotiates as racoon does, or names what is wrong where."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.daemon.configuration import ConfigurationError
+from harness.daemon.credentials import Credentials
+from harness.daemon.dialects import read_text
 from harness.daemon.racoon_dialect import read_racoon
 from harness.ike.address import Address
 from harness.ike.certificates import subject_dn
@@ -311,6 +314,12 @@ def test_proposals_that_are_no_product_are_refused(file):
 def test_all_wrong_places_are_named_at_once(file):
     text = ANONYMOUS.replace("sha1;", "sha9;").replace("deflate", "zip").replace("main,", "base,")
     assert [one.split(":")[1] for one in complaints(text, file)] == ["5", "11", "18", "19"]
+
+
+def test_the_same_file_read_again_is_the_same_configuration(file):
+    credentials = Credentials(Path(file).parent)
+    once, again = (read_text(ANONYMOUS, file, "racoon", credentials) for _ in range(2))
+    assert once == again
 
 
 # On the wire.
