@@ -123,6 +123,8 @@ async def _until_told(
     service: Service, options: argparse.Namespace, credentials: Credentials
 ) -> None:
     """Return at SIGTERM or SIGINT; at SIGHUP read the configuration again."""
+    from harness.daemon.reports import Trouble
+
     loop = asyncio.get_running_loop()
     told: asyncio.Queue[int] = asyncio.Queue()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -131,10 +133,9 @@ async def _until_told(
         try:
             configuration = _read(options, credentials)
         except ConfigurationError as error:
-            _say(f"the configuration stays as it was: {error}")
+            service.tell(Trouble(f"the configuration stays as it was: {error}"))
             continue
         await service.reconfigure(configuration)
-        _say(f"{options.config} was read again")
 
 
 def _log(report: Report) -> None:

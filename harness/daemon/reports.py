@@ -112,6 +112,11 @@ class ChildFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Reconfigured:
+    """Another configuration is in force."""
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble:
     """Something went wrong that concerns no SA that there is; one sentence."""
 
@@ -127,6 +132,7 @@ Report = (
     | ChildDown
     | ChildRekeyed
     | ChildFailed
+    | Reconfigured
     | Trouble
 )
 
@@ -156,5 +162,7 @@ def sentence(report: Report) -> str:
             return f"CHILD_SA {old} was replaced by {new}"
         case ChildFailed(_, child, reason):
             return f"no CHILD_SA {child}: {reason}".replace("SA :", "SA:")
+        case Reconfigured():
+            return "the configuration was read again"
         case Trouble(text):
             return text

@@ -28,7 +28,7 @@ from harness.daemon.data_plane import (
 from harness.daemon.enforcement import Enforcement, KeyLog, Listener, NoKeyLog
 from harness.daemon.engine import Engine, Refusal
 from harness.daemon.inbox import Inbox
-from harness.daemon.reports import Child, Ike, Report, Trouble
+from harness.daemon.reports import Child, Ike, Reconfigured, Report, Trouble
 from harness.daemon.reqids import Reqids
 from harness.daemon.sockets import Sockets
 from harness.ike.address import NAT_PORT, Address
@@ -203,8 +203,13 @@ class Service:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL):
                 await self.until(lambda: not any(ike.name in changed for ike in self._living()))
-        down = {one: how for one, how in wanted.startup.items() if self.child(one) is None}
-        await self._begin(down)
+        wait = {
+            child: how
+            for child, how in wanted.startup.items()
+            if (child not in self._routes if how == "route" else self.child(child) is None)
+        }
+        await self._begin(wait)
+        self.tell(Reconfigured())
 
     def _living(self) -> list[Ike]:
         return [ike for engine in self.engines for ike in engine.sas()]

@@ -30,7 +30,7 @@ def read_toml(text: str, file: str, credentials: Credentials) -> DaemonConfigura
     try:
         values = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise _no_toml(file, str(error)) from None
+        raise _no_toml(file, text, str(error)) from None
     complaints: list[Complaint] = []
     top = Table(values, (), lines_of(text), complaints)
     found = _read(top, credentials)
@@ -83,8 +83,8 @@ def _retransmission(table: Table) -> Retransmission:
     return found
 
 
-def _no_toml(file: str, error: str) -> ConfigurationError:
+def _no_toml(file: str, text: str, error: str) -> ConfigurationError:
     where = _WHERE.search(error)
-    what = _WHERE.sub("", error).strip()
-    place = f"{file}:{where[1]}" if where else file
+    what = _WHERE.sub("", error).replace("(at end of document)", "").strip()
+    place = f"{file}:{where[1] if where else len(text.splitlines()) or 1}"
     return ConfigurationError(f"{place}: is no TOML: {what[:1].lower()}{what[1:]}")

@@ -221,6 +221,8 @@ def test_all_mistakes_of_a_file_are_named_at_once() -> None:
 def test_a_file_that_is_no_toml_is_refused_with_its_line() -> None:
     with pytest.raises(ConfigurationError, match=r"^a\.toml:2: is no TOML: "):
         read("keep-rekeyed = 2\nthis is prose\n")
+    with pytest.raises(ConfigurationError, match=r"^a\.toml:2: is no TOML: "):
+        read("keep-rekeyed = 2\nprose")
 
 
 def test_a_file_that_is_not_utf8_is_refused_with_its_line(tmp_path: Path) -> None:
