@@ -105,4 +105,5 @@ def remedy(wishes: Wishes | None, setting: Setting, value: Value) -> Iterable[Re
     if wishes is None:
         return
     for spelled in wishes.spelling.spell(wishes, setting, value):
-        yield Remedy(wishes.node, setting, value, spelled)
+        if spelled.text != spelled.instead:
+            yield Remedy(wishes.node, setting, value, spelled)

@@ -180,9 +180,9 @@ def _wishes(
     # Without the exclamation mark charon adds its own proposals behind the ones that are named.
     esp = strongswan.words(child.rstrip("!"))
     esp += () if child.endswith("!") else strongswan.DEFAULT_CHILD
-    proposals = strongswan.alternatives_of(
-        versions, strongswan.words(ike.rstrip("!")), esp, mode=mode, method=method
-    )
+    phase_1 = strongswan.words(ike.rstrip("!"))
+    phase_1 += () if ike.endswith("!") else strongswan.DEFAULT_IKE
+    proposals = strongswan.alternatives_of(versions, phase_1, esp, mode=mode, method=method)
     defaults = {kind for kind in proposals if not kind.protects_ike and not child.endswith("!")}
     if not ike.endswith("!"):
         defaults |= {SaKind.ISAKMP_SA, SaKind.IKE_SA}

@@ -27,6 +27,8 @@ from harness.verdict.diagnosis.wishes import Setting, Wishes, proposals_of
 
 KEY_LENGTH = "key length"
 MOST_LISTED = 6
+MOST_CHOICES = 5
+"""More than so many choices are cut in a cell: a daemon's default has dozens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +143,14 @@ def _label(aspect: Aspect, ours: Iterable[str], theirs: Iterable[str]) -> str:
 
 def shown(choices: Iterable[str]) -> str:
     """Choices in a cell or sentence; groups as people write them: `MODP 1536`."""
-    return " or ".join(
+    named = [
         one.replace("_", " ") if one.startswith(("MODP_", "ECP_", "BRAINPOOL_")) else one
         for one in choices
-    )
+    ]
+    more = len(named) - MOST_CHOICES
+    if more > 0:
+        return f"{', '.join(named[:MOST_CHOICES])} or {more} more"
+    return " or ".join(named)
 
 
 def _rows(
@@ -212,7 +218,8 @@ def _changed(
     other: Alternative,
 ) -> Iterator[Remedy]:
     """The settings of one side that give it these choices; `other` is what the other side has."""
-    changes = {aspect: tuple(v for v in values if v != ANY) for aspect, values in changes.items()}
+    # One choice is enough to agree on: the one that the other side likes best.
+    changes = {aspect: values[:1] for aspect, values in changes.items() if ANY not in values}
     if Aspect.MODE in changes:
         yield from remedy(wishes, Setting.MODE, changes[Aspect.MODE][0])
     if Aspect.AUTHENTICATION in changes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 from harness.daemon import seil_keys as keys
 from harness.daemon.configuration import ConfigurationError
@@ -44,9 +45,11 @@ _WORDS: Mapping[str, str] = {
     **{one.name: one.names.seil for one in KEY_EXCHANGES if one.names.seil},
 }
 """What a SEIL calls each algorithm that it has."""
+_IDENTIFIERS: Mapping[Setting, keys.IdentifierKeys] = {
+    Setting.LOCAL_IDENTITY: keys.MY_IDENTIFIER,
+    Setting.REMOTE_IDENTITY: keys.PEERS_IDENTIFIER,
+}
 _KEYS: Mapping[Setting, Key] = {
-    Setting.LOCAL_IDENTITY: keys.MY_IDENTIFIER.bare,
-    Setting.REMOTE_IDENTITY: keys.PEERS_IDENTIFIER.bare,
     Setting.LOCAL_SUBNETS: keys.PROXY_LOCAL,
     Setting.REMOTE_SUBNETS: keys.PROXY_REMOTE,
     Setting.PEER_ADDRESS: keys.DESTINATION,
@@ -69,11 +72,36 @@ class SeilLines:
         """See Spelling."""
         if setting in _LISTS:
             return tuple(self._proposals(wishes, setting, value))
+        if setting in _IDENTIFIERS:
+            return tuple(self._identifier(_IDENTIFIERS[setting], str(value)))
         key = _KEYS.get(setting)
         text = _text(setting, value)
         if key is None or not text:
             return ()
         return (self._spelled(key.at(self.interface), text),)
+
+    def _identifier(self, which: keys.IdentifierKeys, value: str) -> Iterator[Spelled]:
+        """One line, unless the file has the type of the identity and its value in two."""
+        kind = self.lines.get(which.type.at(self.interface))
+        if kind is None:
+            yield self._spelled(which.bare.at(self.interface), value)
+            return
+        name = _kind_of(value)
+        if name != kind.text:
+            yield self._spelled(kind.key, name)
+        typed: Mapping[str, Key] = {
+            "address": which.address,
+            "fqdn": which.fqdn,
+            "user-fqdn": which.user_fqdn,
+        }
+        former = typed[kind.text].at(self.interface)
+        key = typed[name].at(self.interface)
+        line = self.lines.get(former)
+        if line is None or former == key:
+            yield self._spelled(key, value)
+        else:
+            where = f"{self.file} line {line.line}"
+            yield Spelled(f"{key} : {value}", f"{former} : {line.text}", where)
 
     def _proposals(self, wishes: Wishes, setting: Setting, value: Value) -> Iterator[Spelled]:
         """A SEIL multiplies its lists: what is new in one of them is a line more."""
@@ -117,6 +145,15 @@ def _text(setting: Setting, value: Value) -> str:
     if setting in (Setting.LOCAL_SUBNETS, Setting.REMOTE_SUBNETS):
         return str(value[0]) if isinstance(value, tuple) and len(value) == 1 else ""
     return f"<{value}>" if setting is Setting.SECRET else str(value)
+
+
+def _kind_of(identity: str) -> str:
+    """The type that an identity has for a SEIL."""
+    try:
+        ip_address(identity)
+    except ValueError:
+        return "user-fqdn" if "@" in identity.lstrip("@") else "fqdn"
+    return "address"
 
 
 def _word(name: str) -> str:

@@ -26,6 +26,20 @@ DEFAULT_CHILD = (
 )
 """What charon proposes and accepts for ESP unless told otherwise, as its log lists it."""
 
+_DEFAULT_REST = (
+    "prfsha256-prfsha384-prfsha512-prfaesxcbc-prfaescmac-prfsha1"
+    "-ecp256-ecp384-ecp521-ecp256bp-ecp384bp-ecp512bp-x25519-x448"
+    "-modp3072-modp4096-modp6144-modp8192-modp2048"
+)
+DEFAULT_IKE = (
+    "aes128-aes192-aes256-aes128ctr-aes192ctr-aes256ctr-camellia128-camellia192-camellia256-3des"
+    f"-sha256-sha384-sha512-sha1-aescmac-aesxcbc-{_DEFAULT_REST}",
+    "aes128gcm16-aes192gcm16-aes256gcm16-aes128ccm16-aes192ccm16-aes256ccm16-chacha20poly1305"
+    "-aes128gcm12-aes192gcm12-aes256gcm12-aes128gcm8-aes192gcm8-aes256gcm8"
+    f"-aes128ccm12-aes192ccm12-aes256ccm12-aes128ccm8-aes192ccm8-aes256ccm8-{_DEFAULT_REST}",
+)
+"""The same for IKE, with the plugins that the lab gives it and without Camellia's CTR and CCM."""
+
 _KINDS: Mapping[int, tuple[SaKind, ...]] = MappingProxyType(
     {
         1: (SaKind.ISAKMP_SA, SaKind.IPSEC_SA),

@@ -154,6 +154,8 @@ def _wishes(
         False: [o for o in esp if o != "default"],
     }
     whole = {True: ike == tuple(named[True]) != (), False: esp == tuple(named[False]) != ()}
+    if not whole[True]:
+        named[True] += strongswan.DEFAULT_IKE
     if not whole[False]:
         named[False] += strongswan.DEFAULT_CHILD
     proposals = strongswan.alternatives_of(
