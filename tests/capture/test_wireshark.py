@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -202,3 +203,23 @@ def test_tshark_says_with_a_wrong_key_that_an_icv_is_bad_and_so_do_we(tmp_path: 
     write_profile(tmp_path / "w", Secrets(ipsec=(secret,)))
     (row,) = tshark(written(tmp_path / "c.pcapng", captured), tmp_path / "w")
     assert normal(row)["ICV good"] in (["0"], ["False"])
+
+
+def test_the_document_lists_exactly_the_algorithms_that_have_no_oracle() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "decrypting.md").read_text()
+
+    def listed(protocol: str) -> set[str]:
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| {protocol} |")]
+        return set(re.findall(r"`(\w+)`", row))
+
+    ciphers, macs = ENCRYPTIONS, [one for one in INTEGRITIES if one.icv_size]
+    assert listed("ESP") == {
+        *(one.rfc_name for one in ciphers if one.names.wireshark_esp is None),
+        *(one.rfc_name for one in macs if not checked_in_esp(one)),
+    }
+    # IKE has no others than those that have a number there.
+    assert listed("IKEv2") == {
+        one.rfc_name
+        for one in (*ciphers, *macs)
+        if one.id is not None and one.names.wireshark_ike is None
+    }
