@@ -201,8 +201,8 @@ def test_tshark_says_with_a_wrong_key_that_an_icv_is_bad_and_so_do_we(tmp_path: 
     decryption = decrypt(captured, Secrets(ipsec=(secret,)))
     assert [e.content.status for e in decryption.ipsec] == [Status.BAD_ICV]  # type: ignore[union-attr]
     write_profile(tmp_path / "w", Secrets(ipsec=(secret,)))
-    (row,) = tshark(written(tmp_path / "c.pcapng", captured), tmp_path / "w")
-    assert normal(row)["ICV good"] in (["0"], ["False"])
+    (row,) = tshark(written(tmp_path / "c.pcapng", captured), tmp_path / "w").rows
+    assert normal(row)["ICV good"] == ["0"]
 
 
 def test_the_document_lists_exactly_the_algorithms_that_have_no_oracle() -> None:
