@@ -24,7 +24,7 @@ from harness.ike.address import Path as NetworkPath
 from harness.network.leaks import in_clear
 from harness.network.namespaces import Node, Spawner
 from harness.network.network import Network
-from harness.network.topologies import HOST_TO_HOST, MOON_SUN, NAT_IN_PATH
+from harness.network.topologies import HOST_TO_HOST, MOON_SUN, NAT_IN_PATH, with_wire
 from harness.network.topology import Topology
 from harness.network.wires import CarriedWire
 from tests.daemon.userspace.ends import CBC, GCM, SHA, End, end, ends, pairs, selectors
@@ -278,6 +278,25 @@ def test_a_packet_too_big_for_the_tunnel_is_answered_with_its_mtu(
         assert max(len(frame.data) for frame in network.wire("wan").frames) <= 1514
 
     between_gateways(lab, body)
+
+
+@pytest.mark.parametrize("encapsulated", [False, True], ids=["raw", "in UDP"])
+def test_what_is_too_large_for_a_narrow_path_only_with_esp_is_cut_after_it(
+    lab: Lab, encapsulated: bool
+) -> None:
+    async def body(network: Network, moon: End, sun: End) -> None:
+        mine, yours = pairs(WAN, MOON_NET, SUN_NET, encapsulated=encapsulated)
+        await moon.plane.install(mine, outbound=True)
+        await sun.plane.install(yours, outbound=True)
+        # The device has the 1280 bytes that IPv6 wants at least, and the path no room for more.
+        async with network.traffic("alice", "bob", every=0.002, size=1280 - 28) as flow:
+            await flow.crossed(20)
+        assert flow.lost == 0
+        frames = network.wire("wan").frames
+        assert max(len(frame.data) for frame in frames) <= 14 + 1300
+        assert [frame for frame in frames if dissect(frame.data).fragment]
+
+    between_gateways(lab, body, with_wire(MOON_SUN, "wan", mtu=1300))
 
 
 def test_a_peer_behind_a_nat_that_maps_anew_is_reported_once_and_followed(lab: Lab) -> None:
