@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -27,10 +26,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from harness.daemon.data_plane import PlaneEvent
-from harness.daemon.exemption import exempt
+from harness.daemon.running import userspace_plane
 from harness.daemon.sa_pair import SaPair
-from harness.daemon.userspace.plane import UserspacePlane
+from harness.daemon.sockets import open_sockets
 from harness.ike.address import Address
 from harness.ike.address import Path as NetworkPath
 from harness.ike.esp import EspSa
@@ -197,41 +195,21 @@ def charon_of(node: Node) -> int | None:
 
 
 async def end(name: str, encapsulated: bool) -> None:
-    """Be the plane of a gateway until killed."""
-    loop = asyncio.get_running_loop()
+    """Be the plane of a gateway, as ikelabd has it, until killed."""
     path = NetworkPath(MOON, SUN) if name == "moon" else NetworkPath(SUN, MOON)
     other = "sun" if name == "moon" else "moon"
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as udp:
-        udp.setsockopt(socket.SOL_SOCKET, 33, 1 << 24)
-        exempt(udp)
-        udp.bind((path.local.host, 4500))
-
-        def heard(event: PlaneEvent) -> None:
-            print(event, file=sys.stderr)
-
-        def send(octets: bytes, along: NetworkPath) -> None:
-            with contextlib.suppress(OSError):
-                udp.sendto(octets, along.remote)
-
-        made = UserspacePlane(heard, send)
-
-        def receive() -> None:
-            with contextlib.suppress(BlockingIOError):
-                for _ in range(64):
-                    octets, source = udp.recvfrom(2048)
-                    made.receive_encapsulated(octets, Address(*source), path.local)
-
-        await made.start()
-        loop.add_reader(udp, receive)
-        gcm = encryption("AES_GCM_16_128")
-        sas = {node: EspSa(0x1000 + len(node), gcm, bytes(20)) for node in NETS}
-        here, there = (TrafficSelector.of(ip_network(NETS[node])) for node in (name, other))
-        pair = SaPair(
-            "net", sas[name], sas[other], path, (here,), (there,), 1, encapsulated=encapsulated
-        )
-        await made.install(pair, outbound=True)
-        os.write(1, b"ready\n")
-        await asyncio.Event().wait()
+    sockets = open_sockets((path.local.host,), kernel_esp=False)
+    made = await userspace_plane(sockets)(lambda event: print(event, file=sys.stderr))
+    sockets.listen(made.receive_encapsulated)
+    gcm = encryption("AES_GCM_16_128")
+    sas = {node: EspSa(0x1000 + len(node), gcm, bytes(20)) for node in NETS}
+    here, there = (TrafficSelector.of(ip_network(NETS[node])) for node in (name, other))
+    pair = SaPair(
+        "net", sas[name], sas[other], path, (here,), (there,), 1, encapsulated=encapsulated
+    )
+    await made.install(pair, outbound=True)
+    os.write(1, b"ready\n")
+    await asyncio.Event().wait()
 
 
 async def main(count: int) -> int:

@@ -10,6 +10,7 @@ import socket
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 
 from harness.daemon.exemption import exempt
@@ -23,6 +24,7 @@ _AT_ONCE = 64
 """Datagrams that are read before anything else of the loop has its turn."""
 _UDP_ENCAP, _ESP_IN_UDP = 100, 2
 _IP_PKTINFO = 8
+_SO_RCVBUFFORCE, _RECEIVE_BUFFER = 33, 4 << 20
 _CONTROL = socket.CMSG_SPACE(20)
 _NOT_THERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
@@ -36,6 +38,7 @@ class _Bound:
     sock: socket.socket
     host: str
     port: int
+    everywhere: bool
 
 
 class Sockets:
@@ -55,11 +58,11 @@ class Sockets:
     def send(self, datagram: Datagram) -> None:
         """Send from the address and port that the datagram names; raises `OSError`."""
         source, destination = datagram.source, datagram.destination
-        version = ip_address(destination.host).version
+        family = socket.AF_INET6 if ":" in destination.host else socket.AF_INET
         for bound in self._bound:
-            if bound.port != source.port or ip_address(bound.host).version != version:
+            if bound.port != source.port or bound.sock.family != family:
                 continue
-            if ip_address(bound.host).is_unspecified or bound.host == source.host:
+            if bound.everywhere or bound.host == source.host:
                 bound.sock.sendmsg([datagram.data], _from(source.host), 0, destination)
                 return
         raise OSError(errno.EADDRNOTAVAIL, f"no socket is for {source.host} port {source.port}")
@@ -109,7 +112,7 @@ def open_sockets(listen: Sequence[str] = (), *, kernel_esp: bool) -> Sockets:
                 sock = _open(host, port, kernel_esp, may_lack=not listen)
                 if sock is not None:
                     undo.callback(sock.close)
-                    bound.append(_Bound(sock, host, port))
+                    bound.append(_Bound(sock, host, port, ip_address(host).is_unspecified))
         if not bound:
             raise SocketError("there is neither IPv4 nor IPv6 here: IKE needs one of them")
         probes = [undo.enter_context(probe) for probe in _probes()]
@@ -135,6 +138,9 @@ def _open(host: str, port: int, kernel_esp: bool, *, may_lack: bool) -> socket.s
         exempt(sock)
         if kernel_esp and port == NAT_PORT:
             sock.setsockopt(socket.IPPROTO_UDP, _UDP_ENCAP, _ESP_IN_UDP)
+        elif port == NAT_PORT:
+            # All the ESP of a NAT's other side comes through here.
+            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
         sock.bind((host, port))
     except OSError as error:
         sock.close()
@@ -158,6 +164,7 @@ def _probes() -> Iterable[socket.socket]:
             yield socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
 
 
+@lru_cache(maxsize=1024)
 def _from(host: str) -> list[tuple[int, int, bytes]]:
     """The control message that makes a datagram leave from an address."""
     packed = ip_address(host).packed

@@ -22,6 +22,7 @@ from tests.fuzz.targets import TARGETS
 
 Work = tuple[str, int, int]
 MOST_FOUND = 20
+STEP = 5
 
 
 def shared_out(inputs: int, names: tuple[str, ...]) -> Iterator[Work]:
@@ -44,14 +45,20 @@ def run(seed: str, inputs: int, names: tuple[str, ...], console: Console) -> int
     found = 0
     columns = (TextColumn("inputs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
-        Progress(*columns, console=console) as progress,
+        Progress(*columns, console=console, disable=not console.is_terminal) as progress,
         ProcessPoolExecutor(os.cpu_count()) as pool,
     ):
         line = progress.add_task("inputs", total=sum(size for *_, size in work))
         sizes = {pool.submit(run_batch, name, seed, number): size for name, number, size in work}
+        told = 0.0
         for done in as_completed(sizes):
             result: Found | None = done.result()
             progress.advance(line, sizes[done])
+            task = progress.tasks[line]
+            if not console.is_terminal and task.percentage >= told + STEP:
+                # A log has no line that moves.
+                told = task.percentage // STEP * STEP
+                console.print(f"{told:.0f} %, {task.completed:,.0f} inputs", highlight=False)
             if result is not None:
                 found += 1
                 console.print(str(result), markup=False, highlight=False)
