@@ -13,7 +13,6 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
@@ -113,10 +112,6 @@ def main(arguments: list[str] | None = None) -> int:
     except LoginError as error:
         print(f"console: {error}", file=sys.stderr)
         return USAGE
-    # Whatever somebody types, on whatever terminal: an answer and no traceback.
-    for stream in (sys.stdin, sys.stdout):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")
     try:
         return _serve(Daemon(options.control), login)
     except (DaemonGone, LoginError) as error:
@@ -131,10 +126,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _serve(router: Router, login: Login | None) -> int:
-    if login is not None:
-        login.ask(sys.stdin, sys.stdout)
-    Console(router, sys.stdin, sys.stdout).run()
-    sys.stdout.flush()
+    # Whatever somebody types: an answer and no traceback. The streams are new, because those of a
+    # process that was forked believe that they are still what they were before.
+    with (
+        open(0, encoding="utf-8", errors="replace", closefd=False) as source,
+        open(1, "w", encoding="utf-8", errors="replace", closefd=False) as sink,
+    ):
+        if login is not None:
+            login.ask(source, sink)
+        Console(router, source, sink).run()
     return 0
 
 

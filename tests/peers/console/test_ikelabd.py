@@ -9,13 +9,21 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from harness.network.namespaces import Node, Spawner
 from harness.network.network import Network
 from harness.network.topologies import SEIL
 from harness.peers.console.box import BoxDaemon, ConsoleBox
 from harness.peers.console.in_node import console_on, open_terminal
 from harness.peers.console.settings import Box, Serial
-from harness.peers.contract import Configuration, Daemon, NativeFile, PeerEvent
+from harness.peers.contract import (
+    Configuration,
+    ConfigurationRefused,
+    Daemon,
+    NativeFile,
+    PeerEvent,
+)
 from harness.peers.ikelabd import Ikelabd
 from harness.peers.ikelabd.process import CONTROL
 from tests.daemon.seil_files import MINIMAL
@@ -48,31 +56,38 @@ async def ikelabd(node: Node, text: str, folder: Path) -> Daemon:
 
 
 @asynccontextmanager
-async def running(folder: Path, text: str = MINIMAL) -> AsyncIterator[Running]:
+async def nodes() -> AsyncIterator[Network]:
+    """The network of a SEIL, whose nodes have the modules of ikelabd."""
     async with await Spawner.start() as spawner:
         await spawner.load(Ikelabd().modules)
         async with Network.up(SEIL, spawner) as network:
-            node = network.node("seil")
-            sun = await ikelabd(network.node("sun"), SUN, folder)
-            router = await ikelabd(node, NO_TUNNEL, folder)
-            terminal = await open_terminal(node, CONTROL)
+            yield network
 
-            @contextmanager
-            def session():
-                with console_on(terminal, "seil") as console:
-                    yield console.session
 
-            box = ConsoleBox(Box("seil", Serial(""), "", ""), connect=session)
-            events: list[PeerEvent] = []
-            wanted = Configuration(None, "seil", (NativeFile("/seil.conf", text),))
-            (folder / "box").mkdir()
-            seil = await box.start(node, wanted, events.append, folder / "box")
-            try:
-                yield Running(network, seil, sun, events)
-            finally:
-                await seil.leave()
-                await router.crash()
-                await sun.crash()
+@asynccontextmanager
+async def running(folder: Path, text: str = MINIMAL) -> AsyncIterator[Running]:
+    async with nodes() as network:
+        node = network.node("seil")
+        sun = await ikelabd(network.node("sun"), SUN, folder)
+        router = await ikelabd(node, NO_TUNNEL, folder)
+        terminal = await open_terminal(node, CONTROL)
+
+        @contextmanager
+        def session():
+            with console_on(terminal, "seil") as console:
+                yield console.session
+
+        box = ConsoleBox(Box("seil", Serial(""), "", ""), connect=session)
+        events: list[PeerEvent] = []
+        wanted = Configuration(None, "seil", (NativeFile("/seil.conf", text),))
+        (folder / "box").mkdir()
+        seil = await box.start(node, wanted, events.append, folder / "box")
+        try:
+            yield Running(network, seil, sun, events)
+        finally:
+            await seil.leave()
+            await router.crash()
+            await sun.crash()
 
 
 def test_a_tunnel_is_made_read_and_taken_down_by_the_console_alone(tmp_path):
@@ -121,5 +136,68 @@ def test_a_cleared_tunnel_comes_up_again_with_other_sas(tmp_path):
             (new,) = await run.seil.sas()
             assert new.initiator_spi != old.initiator_spi
             assert (await run.network.ping("left", "right", count=1)).received == 1
+
+    asyncio.run(body())
+
+
+@contextmanager
+def typing(terminal: int, refused: str):
+    """A console at which a configuration is refused in these words."""
+    with console_on(terminal, "seil") as console:
+        before = (console.policies(), console.ipsec())
+        with pytest.raises(ConfigurationRefused) as wrong:
+            yield console
+        assert str(wrong.value) == refused
+        assert (console.policies(), console.ipsec()) == before
+
+
+def test_a_daemon_refuses_what_it_does_not_listen_on(tmp_path):
+    said = "ikelabd listens on 10.0.0.1 since it has begun, and not on 10.0.0.9; start it again"
+
+    async def body() -> None:
+        async with nodes() as network:
+            node = network.node("seil")
+            router = await ikelabd(node, MINIMAL, tmp_path)
+            terminal = await open_terminal(node, CONTROL)
+            elsewhere = MINIMAL.replace("10.0.0.1\n", "10.0.0.9\n")
+
+            def work() -> None:
+                with typing(terminal, said) as console:
+                    console.load(elsewhere)
+
+            await asyncio.to_thread(work)
+            await router.crash()
+
+    asyncio.run(body())
+
+
+def test_a_daemon_without_ikev1_refuses_a_seil(tmp_path):
+    ikev2 = """\
+data-plane = "userspace"
+[connection.a]
+local = "10.0.0.1"
+remote = "10.0.0.2"
+secret = "x"
+proposals = ["aes256-sha256-x25519"]
+[connection.a.child.b]
+proposals = ["aes256gcm16-x25519"]
+"""
+    said = "ikelabd has begun without IKEv1; start it with this configuration"
+
+    async def body() -> None:
+        async with nodes() as network:
+            node = network.node("seil")
+            files = (NativeFile("/run/ikelabd.toml", ikev2),)
+            wanted = Configuration(None, "native", files, data_plane="userspace")
+            (tmp_path / "logs").mkdir()
+            router = await Ikelabd().start(node, wanted, lambda event: None, tmp_path / "logs")
+            terminal = await open_terminal(node, CONTROL)
+
+            def work() -> None:
+                with typing(terminal, said) as console:
+                    console.load(MINIMAL)
+
+            await asyncio.to_thread(work)
+            await router.crash()
 
     asyncio.run(body())
