@@ -35,12 +35,10 @@ class ConsoleControl:
     def __init__(self, service: Service, read: Read) -> None:
         self._service = service
         self._read = read
-        self._engine = next((one for one in service.engines if isinstance(one, Ikev1)), None)
-        reqid = self._engine.reqid if self._engine else lambda *names: 0
-        self._history = History(service.configuration, time.time, reqid)
-        if self._engine is not None:
-            before = self._engine.observe
-            self._engine.observe = lambda event: self._see(event, before)
+        engine = next(one for one in service.engines if isinstance(one, Ikev1))
+        self._history = History(service.configuration, time.time, engine.reqid)
+        before = engine.observe
+        engine.observe = lambda event: self._see(event, before)
 
     def verbs(self) -> Mapping[str, Verb]:
         """The commands by their names."""
@@ -61,8 +59,6 @@ class ConsoleControl:
             found = self._read(request.name("text"), FILE, request.name("dialect"))
         except ConfigurationError as error:
             raise Refusal(str(error)) from None
-        if found.v1 and self._engine is None:
-            raise Refusal("ikelabd has begun without IKEv1; start it with this configuration")
         new = [host for host in found.listen if now.listen and host not in now.listen]
         if new:
             raise Refusal(

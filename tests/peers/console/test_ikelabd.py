@@ -171,7 +171,7 @@ def test_a_daemon_refuses_what_it_does_not_listen_on(tmp_path):
     asyncio.run(body())
 
 
-def test_a_daemon_without_ikev1_refuses_a_seil(tmp_path):
+def test_a_daemon_that_began_with_ikev2_takes_a_seil(tmp_path):
     ikev2 = """\
 data-plane = "userspace"
 [connection.a]
@@ -182,7 +182,6 @@ proposals = ["aes256-sha256-x25519"]
 [connection.a.child.b]
 proposals = ["aes256gcm16-x25519"]
 """
-    said = "ikelabd has begun without IKEv1; start it with this configuration"
 
     async def body() -> None:
         async with nodes() as network:
@@ -194,8 +193,10 @@ proposals = ["aes256gcm16-x25519"]
             terminal = await open_terminal(node, CONTROL)
 
             def work() -> None:
-                with typing(terminal, said) as console:
+                with console_on(terminal, "seil") as console:
+                    assert console.policies() == ()
                     console.load(MINIMAL)
+                    assert len(console.policies()) == 2
 
             await asyncio.to_thread(work)
             await router.crash()
