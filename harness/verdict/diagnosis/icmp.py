@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from harness.capture.entries import Entry, Unrelated
 from harness.capture.frames import ICMP, ICMPV6, PORT_IKE, PORT_NAT_T, dissect_ip
+from harness.capture.link_layers import ip_offset
 
 _UNREACHABLE = {ICMP: 3, ICMPV6: 1}
 _CODES = {
@@ -40,10 +41,12 @@ def unreachables(entries: Iterable[Entry]) -> list[Unreachable]:
     """Every such message of a capture about IKE's ports, in order."""
     found = []
     for entry in entries:
-        protocol, data = entry.headers.protocol, entry.headers.payload
-        if not isinstance(entry.content, Unrelated) or len(data) <= _HEADER:
+        protocol = entry.headers.protocol
+        if protocol not in _UNREACHABLE or not isinstance(entry.content, Unrelated):
             continue
-        if _UNREACHABLE.get(protocol) != data[0]:
+        frame = entry.frame
+        data = dissect_ip(frame.data[max(ip_offset(frame.link_type, frame.data), 0) :]).payload
+        if len(data) <= _HEADER or data[0] != _UNREACHABLE[protocol]:
             continue
         quoted = dissect_ip(data[_HEADER:])
         if quoted.ports is not None and not {PORT_IKE, PORT_NAT_T} & set(quoted.ports):
