@@ -141,11 +141,11 @@ def _secret(
             f"the answer in frame {failure.answer.number} is encrypted with other keys than "
             f"those of {failure.asker}"
         )
-    said = f"it answered {failure.notify}" if failure.notify else "it did not go on"
+    said = f"answered {failure.notify}" if failure.notify else "did not go on"
     return Diagnosis(
         Cause.SECRET,
         f"{failure.asker} and {failure.refuser} do not have the same pre-shared key: {evidence}; "
-        f"{said}.",
+        f"{failure.refuser} {said}.",
         failure.asker,
         failure.refuser,
         failure.exchange,
@@ -175,10 +175,11 @@ def _explain_signature(failure: Failure, around: Circumstances) -> Diagnosis | N
     proof = failure.asked.ike.proof
     if proof is None or proof.verified is not False or not certificates_in(failure):
         return None
-    said = f"it answered {failure.notify}" if failure.notify else "it did not go on"
+    said = f"answered {failure.notify}" if failure.notify else "did not go on"
     return Diagnosis(
         Cause.AUTHENTICATION,
-        f"{failure.refuser} cannot take the proof of {failure.asker}: its {proof}; {said}.",
+        f"{failure.refuser} cannot take the proof of {failure.asker}: its {proof}; "
+        f"{failure.refuser} {said}.",
         failure.asker,
         failure.refuser,
         failure.exchange,

@@ -100,7 +100,7 @@ def _refused(
             reason is CertificateFailureReason.WRONG_IDENTITY,
         ),
     )
-    said = f"it answered {failure.notify}" if failure.notify else "it did not go on"
+    said = f"answered {failure.notify}" if failure.notify else "did not go on"
     why = {
         CertificateFailureReason.UNTRUSTED: f"{issuer} issued it, and {failure.refuser} trusts "
         f"{trusted}",
@@ -111,7 +111,8 @@ def _refused(
     }.get(reason, str(wrong).rstrip("."))
     return Diagnosis(
         Cause.CERTIFICATE,
-        f"{failure.refuser} does not accept the certificate of {failure.asker}: {why}; {said}.",
+        f"{failure.refuser} does not accept the certificate of {failure.asker}: {why}; "
+        f"{failure.refuser} {said}.",
         failure.asker,
         failure.refuser,
         failure.exchange,

@@ -23,9 +23,10 @@ from harness.verdict.diagnosis.failures import Failure, Stage
 from harness.verdict.diagnosis.findings import Cause, Diagnosis, Remedy, Row, remedy
 from harness.verdict.diagnosis.offers import lifetime_text, offered_v1, offered_v2, union
 from harness.verdict.diagnosis.strongswan_proposals import write_proposal
-from harness.verdict.diagnosis.wishes import Setting, Wishes, proposals_of
+from harness.verdict.diagnosis.wishes import Lifetime, Setting, Wishes, proposals_of
 
 KEY_LENGTH = "key length"
+UNKNOWN_LIFETIME = Lifetime()
 MOST_LISTED = 6
 MOST_CHOICES = 5
 """More than so many choices are cut in a cell: a daemon's default has dozens."""
@@ -111,7 +112,15 @@ def _difference(
         failure.refuser,
         failure.exchange,
         failure.notify,
-        tuple(_rows(offer, (nearest.offered,), (nearest.wanted,), nearest.differing)),
+        tuple(
+            _rows(
+                offer,
+                (nearest.offered,),
+                (nearest.wanted,),
+                nearest.differing,
+                refuser.lifetimes.get(offer.kind, UNKNOWN_LIFETIME),
+            )
+        ),
         tuple(_remedies(offer.kind, nearest, offer.alternatives, asker, refuser)),
         tuple(notes),
         frames=failure.frames,
@@ -154,7 +163,11 @@ def shown(choices: Iterable[str]) -> str:
 
 
 def _rows(
-    offer: Offer, offered: Alternatives, wanted: Alternatives, differing: Iterable[Aspect]
+    offer: Offer,
+    offered: Alternatives,
+    wanted: Alternatives,
+    differing: Iterable[Aspect],
+    lifetime: Lifetime = UNKNOWN_LIFETIME,
 ) -> Iterator[Row]:
     different = frozenset(differing)
     for aspect in ASPECTS[offer.kind]:
@@ -162,7 +175,7 @@ def _rows(
             continue
         cells = (_cell(offered, aspect), _cell(wanted, aspect))
         if aspect is Aspect.LIFETIME and not cells[1]:
-            cells = (cells[0], "")
+            cells = (cells[0], lifetime_text(lifetime.seconds, lifetime.kilobytes))
         what = aspect.value
         if aspect is Aspect.ENCRYPTION and aspect in different:
             same = only_key_length(union(offered, aspect), union(wanted, aspect))
