@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -237,14 +237,23 @@ def make_end(name: str, cable: Cable, text: str, **scripts: Any) -> End:
     return end
 
 
+def _renamed(text: str, names: Mapping[str, str]) -> str:
+    for old, new in names.items():
+        text = text.replace(old, new)
+    return text
+
+
 @contextlib.asynccontextmanager
 async def two(
-    version: int = 2, moon: dict[str, Any] | None = None, sun: dict[str, Any] | None = None
+    version: int = 2,
+    moon: dict[str, Any] | None = None,
+    sun: dict[str, Any] | None = None,
+    renamed: Mapping[str, str] | None = None,
 ) -> AsyncIterator[tuple[End, End, Cable]]:
-    """moon and sun, started."""
+    """moon and sun, started; `renamed` is replaced in both configurations."""
     cable = Cable()
     ends = [
-        make_end(name, cable, toml(name, version, **(values or {})))
+        make_end(name, cable, _renamed(toml(name, version, **(values or {})), renamed or {}))
         for name, values in (("moon", moon), ("sun", sun))
     ]
     try:
