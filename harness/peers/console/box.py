@@ -195,6 +195,7 @@ class BoxDaemon:
             await asyncio.to_thread(self._stack.close)
 
     async def _look(self) -> None:
+        # What goes wrong here is told to whoever asks next.
         with contextlib.suppress(PeerError):
             while True:
                 await asyncio.sleep(LOOK_EVERY)

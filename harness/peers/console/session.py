@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from enum import IntEnum
 from typing import TextIO
 
 import pexpect
@@ -17,10 +18,26 @@ from harness.peers.console.lines import Line, open_line, over_descriptor
 from harness.peers.console.settings import Box
 from harness.peers.contract import PeerError
 
-_USER = r"(?i)(?:login|user ?name): *\Z"
-_PASSWORD = r"(?i)password:? *\Z"
-_REFUSED = r"(?i)login incorrect|permission denied|authentication fail|login failed|access denied"
-_NEW_HOST = r"\(yes/no(?:/\[fingerprint\])?\)\? *\Z"
+ECHO = 20
+"""Of a long line only so many characters at its end are looked for: a terminal may break it."""
+
+
+class _Seen(IntEnum):
+    """What a router can show while somebody logs in, in the order in which it is looked for."""
+
+    PROMPT = 0
+    USER = 1
+    PASSWORD = 2
+    REFUSAL = 3
+    UNKNOWN_HOST = 4
+
+
+_ASKED = (
+    r"(?i)(?:login|user ?name): *\Z",
+    r"(?i)password:? *\Z",
+    r"(?i)login incorrect|permission denied|authentication fail|login failed|access denied",
+    r"\(yes/no(?:/\[fingerprint\])?\)\? *\Z",
+)
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -69,7 +86,7 @@ class Session:
     def _type(self, text: str, command: str) -> None:
         """Type a line and see its echo, behind whatever else was still to come."""
         self._send(text)
-        self._expect([re.escape(text) + r"\s*?[\r\n]"], f"to {command!r}")
+        self._expect([re.escape(text[-ECHO:]) + r"\s*?[\r\n]"], f"to {command!r}")
 
     def _answer(self, command: str) -> str:
         self._expect([self._prompt], f"to {command!r}")
@@ -79,25 +96,29 @@ class Session:
     def _log_in(self) -> None:
         """Answer what is asked until a prompt is there."""
         box = self._box
-        asked = (self._prompt, _USER, _PASSWORD, _REFUSED, _NEW_HOST)
         named = proved = False
-        while (found := self._expect(asked, "to the login")) != 0:
-            if found == 4:
-                raise PeerError(
-                    f"ssh does not know the key of {box.name}; connect once by hand and check it"
-                )
-            if found == 3 or proved:
-                raise PeerError(
-                    f"{box.name} refused the login of {box.user};"
-                    f" check user and password in {box.file or 'its settings'}"
-                )
-            if found == 2:
-                self._send(box.password)
-                proved = True
-            elif not named:
-                # Asked again, it was for the key that was pressed before: the answer is on its way.
-                self._send(box.user)
-                named = True
+        while True:
+            match _Seen(self._expect((self._prompt, *_ASKED), "to the login")):
+                case _Seen.PROMPT:
+                    return
+                case _Seen.UNKNOWN_HOST:
+                    raise PeerError(
+                        f"ssh does not know the key of {box.name}; connect once by hand and check"
+                        " it"
+                    )
+                case _Seen.PASSWORD if not proved:
+                    self._send(box.password)
+                    proved = True
+                case _Seen.USER if not proved:
+                    # Asked again, it was for the key that was pressed: the answer is on its way.
+                    if not named:
+                        self._send(box.user)
+                    named = True
+                case _:
+                    raise PeerError(
+                        f"{box.name} refused the login of {box.user};"
+                        f" check user and password in {box.file or 'its settings'}"
+                    )
 
     def _expect(self, patterns: Sequence[str | re.Pattern[str]], what: str) -> int:
         box = self._box

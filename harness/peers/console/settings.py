@@ -95,14 +95,13 @@ class _Reader:
         unknown = [key for key in self.values if key not in _KEYS]
         if unknown:
             raise self._wrong(unknown[0], f"there is no such key; there is {', '.join(_KEYS)}")
-        default = Box("", Serial(""), "", "")
         return Box(
             self._text("name"),
             self._way(),
             self._text("user"),
             self._text("password"),
-            self._get("prompt", _pattern, "a regular expression", default.prompt),
-            self._get("answer-within", _seconds, "seconds above 0", default.answer_within),
+            self._get("prompt", _pattern, "a regular expression", Box.prompt),
+            self._get("answer-within", _seconds, "seconds above 0", Box.answer_within),
             self.file,
         )
 

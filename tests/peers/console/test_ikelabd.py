@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
 
 from harness.network.namespaces import Node, Spawner
 from harness.network.network import Network
 from harness.network.topologies import SEIL
-from harness.peers.console.box import BoxDaemon, ConsoleBox
+from harness.peers.console.box import DISCARD, BoxDaemon, ConsoleBox
 from harness.peers.console.in_node import console_on, open_terminal
 from harness.peers.console.settings import Box, Serial
 from harness.peers.contract import (
@@ -22,6 +24,7 @@ from harness.peers.contract import (
     ConfigurationRefused,
     Daemon,
     NativeFile,
+    NegotiationFailed,
     PeerEvent,
 )
 from harness.peers.ikelabd import Ikelabd
@@ -136,6 +139,18 @@ def test_a_cleared_tunnel_comes_up_again_with_other_sas(tmp_path):
             (new,) = await run.seil.sas()
             assert new.initiator_spi != old.initiator_spi
             assert (await run.network.ping("left", "right", count=1)).received == 1
+
+    asyncio.run(body())
+
+
+def test_a_tunnel_that_waits_is_given_traffic(tmp_path):
+    async def body() -> None:
+        async with running(tmp_path, MINIMAL + "interface.ipsec0.responder-only : enable\n") as run:
+            with pytest.raises(NegotiationFailed, match="did not come up within 1 s of traffic"):
+                await run.seil.initiate("ipsec0", 1)
+            frames = [Ether(one.data) for one in run.network.wire("wan").frames]
+            sent = [one for one in frames if UDP in one and one[UDP].dport == DISCARD]
+            assert {(one[IP].src, one[IP].dst) for one in sent} == {("10.0.0.1", "192.168.2.1")}
 
     asyncio.run(body())
 
