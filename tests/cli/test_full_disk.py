@@ -86,7 +86,7 @@ def test_the_capture_is_readable_up_to_where_it_is_cut(filled: Tried) -> None:
     assert json.loads(record.read_text())["scenario"] == "own-filling"
     kept = pcapng.read(cut)
     assert kept.problem is None
-    assert 10 < len(kept.packets) < 100
+    assert 4 <= len(kept.packets) < 100
     assert f"capture.pcapng ends with frame {len(kept.packets)}: No space left" in filled.shown
     read = subprocess.run(
         ["tshark", "-r", cut, "-T", "fields", "-e", "frame.number"],

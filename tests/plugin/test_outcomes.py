@@ -229,7 +229,7 @@ def test_a_run_in_a_guest_that_is_interrupted_leaves_no_guest(folder: Path, tmp_
 
 def guest_that_runs(harness: "subprocess.Popen[bytes]") -> int:
     """The process id of the guest of a harness, once the scenario runs in it."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         assert harness.poll() is None
         for pid, _ in descendants(harness.pid):
