@@ -64,6 +64,7 @@ class Lab:
         self._spawner = spawner
         self._roots = roots
         self._nets: list[Net] = []
+        self._networks = 0
         self._stack = contextlib.AsyncExitStack()
 
     def up(
@@ -84,13 +85,9 @@ class Lab:
         it for a node instead, `options` a daemon's own settings by node. Every oracle watches, but
         for those in `without`, each with the reason that the report shows. Raises NetworkError,
         `PeerError` and what comes under them, TopologyError for a name that nothing has, and
-        ValueError for an oracle that there is not or a second network.
+        ValueError for an oracle that there is not. The evidence of a second network, also of one
+        after a failure, is in the folder `network-2` of the run's.
         """
-        if self._nets:
-            raise ValueError(
-                "this run has its network already, and a second one would record over it;"
-                " write a scenario of its own for that"
-            )
         named = {"a native file": native or {}, "an option": options or {}}
         if isinstance(dialect, Mapping):
             named["a dialect"] = dialect
@@ -116,13 +113,22 @@ class Lab:
         """Write what is known of the run's SAs and events into its folder, keys included."""
         for net in self._nets:
             state = self._background.run(_state(net))
-            _write_secret(self.folder / "sad.json", _json(state))
+            folder = net.secrets.folder
+            _write_secret(folder / "sad.json", _json(state))
             lines = [line for station in net.stations.values() for line in _events(station)]
-            _write_secret(self.folder / "events.jsonl", "".join(lines))
+            _write_secret(folder / "events.jsonl", "".join(lines))
 
     def close(self) -> None:
         """Take everything down; nothing of it is left."""
         self._background.run(self._stack.aclose())
+
+    def _next_folder(self) -> Path:
+        self._networks += 1
+        if self._networks == 1:
+            return self.folder
+        folder = self.folder / f"network-{self._networks}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
 
     async def _up(
         self,
@@ -133,7 +139,8 @@ class Lab:
         options: Mapping[str, Mapping[str, str | int]],
         peers: Mapping[str, Peer],
     ) -> Net:
-        recording = self._stack.enter_context(Recording(self.folder / "capture.pcapng"))
+        folder = self._next_folder()
+        recording = self._stack.enter_context(Recording(folder / "capture.pcapng"))
         await self._spawner.load(name for peer in peers.values() for name in peer.modules)
         roots = {node: self._roots(peer.image) for node, peer in peers.items() if peer.image}
         if isinstance(dialect, str) and not any(
@@ -157,13 +164,13 @@ class Lab:
                 options=options.get(name, {}),
                 data_plane=self.data_plane,
             )
-            logs = self.folder / name
+            logs = folder / name
             logs.mkdir(mode=0o700, exist_ok=True)
             # What an earlier run in this folder was configured with explains nothing of this one.
             shutil.rmtree(logs / CONFIGURATION, ignore_errors=True)
             await station.start(self.rewrite(name, configuration), logs)
         judge = Judge(network, stations, _inner(connection), self.excused)
-        secrets = RunSecrets(self.folder, stations, self._background)
+        secrets = RunSecrets(folder, stations, self._background)
         return Net(network, stations, judge, self._background, secrets)
 
 

@@ -12,7 +12,15 @@ from harness.machine.errors import Lost, MachineError
 from harness.machine.job import Job, Result, from_wire
 from harness.plugin.guests import lab_kernel
 from harness.plugin.options import options_of
-from harness.plugin.runs import DIAGNOSIS, peers_of, plan_of, run_folder, tell, write_replay
+from harness.plugin.runs import (
+    DIAGNOSIS,
+    clear_folder,
+    peers_of,
+    plan_of,
+    run_folder,
+    tell,
+    write_replay,
+)
 from harness.plugin.selection import Plan, concerns_lab
 from harness.plugin.verdicts import PROPERTY, cannot_keep, note_on
 
@@ -81,6 +89,7 @@ def _leave_replay(item: pytest.Item) -> MachineError | None:
     if "lab" not in getattr(item, "fixturenames", ()):
         return None
     try:
+        clear_folder(item)
         write_replay(item)
     except OSError as error:
         return MachineError(cannot_keep(item, error))

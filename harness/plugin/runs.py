@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from harness.verdict.diagnosis.evidence import diagnose_run, write_diagnoses
 
 PLAN = pytest.StashKey[Plan]()
 SCHEMA = 1
+REPLAY = "replay.json"
 # A file system takes names of 255 octets, and the peers and the kernel need theirs.
 LONGEST_ID = 60
 DIAGNOSIS = "diagnosis"
@@ -86,9 +88,19 @@ def replay_record(item: pytest.Item) -> dict[str, Any]:
     }
 
 
+def clear_folder(item: pytest.Item) -> None:
+    """Remove what an earlier run of the same name left: its logs would be taken for those of this.
+
+    Raises OSError.
+    """
+    folder = run_folder(item)
+    if (folder / REPLAY).exists():
+        shutil.rmtree(folder)
+
+
 def write_replay(item: pytest.Item) -> None:
     """Leave `replay.json` in the run's folder, for `ikelab replay`."""
-    path = run_folder(item) / "replay.json"
+    path = run_folder(item) / REPLAY
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(replay_record(item), indent=1, sort_keys=True) + "\n")
 

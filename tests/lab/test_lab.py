@@ -12,7 +12,7 @@ from harness.lab.net import Net
 from harness.network.namespaces import NetworkError
 from harness.network.topologies import HOST_TO_HOST, MOON_SUN
 from harness.network.topology import NodeSpec, Topology
-from harness.peers.contract import NativeFile, Peer, PeerError
+from harness.peers.contract import ConfigurationRefused, NativeFile, Peer, PeerError
 from harness.peers.manual import IpXfrm
 from scenarios.agreements import NET_NET
 from tests.peers.strongswan.charons import PEERS
@@ -60,10 +60,22 @@ def test_a_lab_that_cannot_be_is_one_sentence(lab: Lab, moon: Peer, sun: Peer, c
     assert "\n" not in str(caught.value)
 
 
-def test_a_second_network_would_record_over_the_first(lab: Lab) -> None:
-    lab.up(HOST_TO_HOST)
-    with pytest.raises(ValueError, match="this run has its network already, and a second one"):
-        lab.up(HOST_TO_HOST)
+def test_a_second_network_of_a_run_leaves_the_evidence_of_the_first_alone(
+    lab: Lab, moon: Peer, sun: Peer
+) -> None:
+    damaged = [NativeFile("/etc/ipsec.conf", "conn net\n    lefft=192.168.0.1\n")]
+    with pytest.raises(ConfigurationRefused, match=r"/etc/ipsec\.conf:2: unknown keyword 'lefft'"):
+        lab.up(MOON_SUN, moon=moon, native={"moon": damaged}, dialect="ipsec.conf")
+    # What the first one complained of is not in the log of the second.
+    net = lab.up(MOON_SUN, moon=moon, sun=sun, connection=NET_NET, dialect="ipsec.conf")
+    net.moon.initiate("net-net")
+    lab.keep_evidence()
+    first, second = lab.folder, lab.folder / "network-2"
+    assert "lefft" in (first / "moon" / "charon-keys.log").read_text()
+    assert "lefft" not in (second / "moon" / "charon-keys.log").read_text()
+    assert (second / "capture.pcapng").stat().st_size > (first / "capture.pcapng").stat().st_size
+    assert (second / "sad.json").exists()
+    assert not (first / "sad.json").exists()
 
 
 UNKNOWN: dict[str, tuple[Callable[[Net], Any], str]] = {
