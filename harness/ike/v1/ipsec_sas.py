@@ -173,10 +173,11 @@ class IpsecSas:
             self.rekey_later(record, max(now, at))
 
     def _plan_discard(self, record: Record, now: float) -> None:
-        if record.sa.initiator:
+        key = (record.sa.inbound_spi, "discard")
+        # One that is superseded already is not kept longer because others follow.
+        if record.sa.initiator and key not in self._timers:
             at = now + record.connection.delete_superseded_after
-            spi = record.sa.inbound_spi
-            self._timers.set((spi, "discard"), at, lambda then: self._discard(record, then))
+            self._timers.set(key, at, lambda then: self._discard(record, then))
 
 
 def _child(record: Record) -> tuple[str, Identity, str]:

@@ -21,6 +21,9 @@ class Timers:
     def __len__(self) -> int:
         return len(self._actions)
 
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._due
+
     def set(self, key: Hashable, at: float, action: Action) -> None:
         """Do `action` at that instant, and no longer what the key stood for before."""
         self.cancel(key)

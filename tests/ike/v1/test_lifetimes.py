@@ -60,6 +60,19 @@ def test_a_phase_2_of_sixty_seconds_is_followed_after_forty_eight():
     assert mirrored(pair.a, pair.b)
 
 
+def test_what_is_superseded_is_deleted_in_time_though_others_follow_sooner():
+    pair = Pair()
+    pair.up()
+    for _ in range(10):
+        pair.advance(2)
+        pair.a.endpoint.rekey_child(pair.a.sas[-1].inbound_spi, pair.now)
+        pair.run()
+    # It is kept for five seconds: at most the last three are there, and the one that counts.
+    assert len(pair.a.of(IpsecSaRemoved)) >= 7
+    assert len(pair.a.sas) <= 4
+    assert mirrored(pair.a, pair.b)
+
+
 def test_there_is_a_complete_sa_at_every_moment_of_ten_rekeys():
     pair = Pair(seil(**living(seil(), seconds=60)), swan())
     pair.up()
