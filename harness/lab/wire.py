@@ -123,6 +123,17 @@ class WireView:
         assert message is not None, "the frame matched because it holds one"
         return message
 
+    def await_frame(
+        self, matches: Matches, expected: str, *, since: int = 0, within: float = 10.0
+    ) -> Frame:
+        """The first frame that matches, as soon as there is one; `expected` names it in a failure.
+
+        `since` and `within` as in `await_ike`. Raises FrameNotSeen.
+        """
+        return self._background.run(
+            self._wire.frames.first(matches, expected, since=since, deadline=within)
+        )
+
     @property
     def esp(self) -> list[EspPacket]:
         """Every ESP packet so far, in order."""

@@ -68,8 +68,11 @@ def seil_file(*more: str, without: str = "", **replaced: str) -> tuple[NativeFil
     return (NativeFile(SEIL_FILE, "\n".join((*lines, *more)) + "\n"),)
 
 
-def swan_files(**settings: str) -> tuple[NativeFile, ...]:
-    """strongSwan's ipsec.conf and ipsec.secrets: the minimal ones with these settings as well."""
+def swan_files(secret_for: str = "10.0.0.1", **settings: str) -> tuple[NativeFile, ...]:
+    """strongSwan's ipsec.conf and ipsec.secrets: the minimal ones with these settings as well.
+
+    `secret_for` is whose the secret is, by address or identity.
+    """
     default = {"authby": "secret", "keyexchange": "ikev1"}
     seil = {**CONN_SEIL, **settings}
     sections = {"conn %default": default, f"conn {CONN}": seil}
@@ -79,7 +82,7 @@ def swan_files(**settings: str) -> tuple[NativeFile, ...]:
     )
     return (
         NativeFile(IPSEC_CONF, text),
-        NativeFile(IPSEC_SECRETS, f"10.0.0.1 : PSK {SECRET}\n"),
+        NativeFile(IPSEC_SECRETS, f"{secret_for} : PSK {SECRET}\n"),
     )
 
 

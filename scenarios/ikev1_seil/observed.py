@@ -37,7 +37,11 @@ P = TypeVar("P")
 
 @dataclass(frozen=True)
 class Message:
-    """An IKE message in clear; `size` is in octets, `ports` source and destination."""
+    """An IKE message in clear; `size` is in octets, `ports` source and destination.
+
+    `marked` says that the four zero octets are before it that tell it from ESP (RFC 3948 2.2). `at`
+    is in seconds of the lab's clock.
+    """
 
     sender: str
     exchange: str
@@ -45,6 +49,7 @@ class Message:
     size: int
     ports: tuple[int, int]
     sealed: bool
+    marked: bool
     cookies: bytes
     message_id: int
     at: float
@@ -103,6 +108,7 @@ def _message(entry: Entry) -> Message | None:
         len(header.data),
         entry.headers.ports or (0, 0),
         content.status is Status.DECRYPTED,
+        header.marked,
         header.initiator_spi + header.responder_spi,
         header.message_id,
         entry.frame.time_ns / 1e9,
@@ -146,7 +152,8 @@ def esp(net: Net, wire: str = "wan") -> list[tuple[str, Ipsec]]:
 def established(net: Net, within: float = 10.0) -> ChildSa:
     """The SEIL's IPsec SAs once both ends have announced them: the initiator is the first to."""
     child = net.seil.await_up(TUNNEL, within)
-    assert net.sun.await_up(CONN, within).inbound == child.outbound
+    theirs = net.sun.await_up(CONN, within)
+    assert theirs.inbound == child.outbound, f"sun has {theirs}, the SEIL {child}"
     return child
 
 
@@ -154,7 +161,7 @@ def crosses(net: Net, count: int = 10) -> None:
     """Let numbered datagrams cross both ways between the two sites; none may be lost."""
     with net.traffic("left", "right") as flow:
         flow.await_crossed(count)
-    assert flow.lost == 0
+    assert flow.lost == 0, f"{flow.lost} datagrams were lost"
 
 
 def installed(net: Net, node: str) -> list[KernelSa]:
@@ -162,12 +169,20 @@ def installed(net: Net, node: str) -> list[KernelSa]:
     return list(net.gateway(node).sad().established)
 
 
+def algorithms(net: Net, node: str) -> set[str]:
+    """The names of the encryption and integrity algorithms that a gateway's kernel has in use."""
+    both = [(sa.encryption, sa.integrity) for sa in installed(net, node)]
+    return {algorithm.name for pair in both for algorithm in pair if algorithm is not None}
+
+
 def nothing_is_installed(net: Net) -> None:
     """Neither end has a CHILD_SA, no kernel an SA, and no ESP was sent."""
     for gateway in (net.seil, net.sun):
-        assert [child for ike in gateway.sas() for child in ike.children] == []
-        assert list(gateway.sad().established) == []
-    assert net.wire("wan").esp == []
+        children = [child for ike in gateway.sas() for child in ike.children]
+        assert not children, f"{gateway.name} has {children[0]}"
+        held = list(gateway.sad().established)
+        assert not held, f"the kernel of {gateway.name} has {held[0]}"
+    assert not net.wire("wan").esp, "there is ESP on the wan"
 
 
 def ports_from_message_5(lab: Lab) -> tuple[int, int]:
