@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,11 +32,15 @@ from harness.ike.names import hyphened
 from harness.ike.v1 import events
 from harness.ike.v1.configuration import Connection
 from harness.ike.v1.endpoint import Endpoint
+from harness.ike.v1.identity import Identity
 from harness.ike.v1.ipsec_sa import IpsecSa
 from harness.ike.v1.reasons import Reason
 from harness.ike.v2.schedule import RateLimit
 
 _CLOSED = "closed"
+
+_Whose = tuple[str, Identity | None]
+"""A connection and the identity of the peer, as far as it is known."""
 
 
 @dataclass(slots=True)
@@ -45,7 +49,13 @@ class _Isakmp:
     connection: str
     cookie_i: bytes
     cookie_r: bytes
+    peer: Identity
     replaced: bool = False
+
+    @property
+    def whose(self) -> _Whose:
+        """With whom it is: a connection without an address may have many peers."""
+        return self.connection, self.peer
 
 
 @dataclass(slots=True)
@@ -53,6 +63,7 @@ class _Ipsec:
     sa: IpsecSa
     view: Child
     held: bool
+    whose: _Whose
 
 
 class Ikev1:
@@ -90,18 +101,19 @@ class Ikev1:
     def sas(self) -> Sequence[Ike]:
         """See Engine.
 
-        IPsec SAs outlive the ISAKMP SA that made them. They are listed under the newest one of
-        their connection, or under one that is `closed` where there is none.
+        IPsec SAs outlive the ISAKMP SA that made them. They are listed under the newest one with
+        their peer, or under one that is `closed` where there is none.
         """
-        newest = {isakmp.connection: spi for spi, isakmp in self._current()}
-        found = [self._view(spi, newest.get(isakmp.connection) == spi) for spi, isakmp in
-                 self._current()]  # fmt: skip
-        orphans: dict[str, list[Child]] = {}
+        newest = {isakmp.whose: spi for spi, isakmp in self._current()}
+        children: dict[_Whose, list[Child]] = {}
         for record in self._ipsec.values():
-            if record.view.connection not in newest:
-                orphans.setdefault(record.view.connection, []).append(record.view)
-        for connection, children in orphans.items():
-            found.append(Ike(connection, 1, 0, 0, 0, _CLOSED, tuple(children)))
+            children.setdefault(record.whose, []).append(record.view)
+        found = []
+        for spi, isakmp in self._current():
+            own = newest[isakmp.whose] == spi
+            found.append(self._view(spi, children.pop(isakmp.whose, ()) if own else ()))
+        for (connection, _), orphans in children.items():
+            found.append(Ike(connection, 1, 0, 0, 0, _CLOSED, tuple(orphans)))
         return found
 
     def reqid(self, connection: str, child: str, peer: str) -> int:
@@ -256,19 +268,19 @@ class Ikev1:
 
     def _established(self, event: events.IsakmpSaEstablished) -> Step:
         self._isakmp[event.isakmp] = _Isakmp(
-            next(self._uniques), event.connection, event.cookie_i, event.cookie_r
+            next(self._uniques), event.connection, event.cookie_i, event.cookie_r, event.peer
         )
-        view = self._view(event.isakmp, True)
+        view = self._view(event.isakmp, self._children_of((event.connection, event.peer)))
         old = self._isakmp.get(event.replaces) if event.replaces else None
         if old is None or event.replaces is None:
             return Tell(IkeUp(view))
         old.replaced = True
-        return Tell(IkeRekeyed(self._view(event.replaces, False), view))
+        return Tell(IkeRekeyed(self._view(event.replaces), view))
 
     def _closed(self, cookie: bytes, reason: str) -> Iterator[Step]:
         isakmp = self._isakmp.get(cookie)
         if isakmp is not None:
-            view = self._view(cookie, False)
+            view = self._view(cookie)
             del self._isakmp[cookie]
             if not isakmp.replaced:
                 yield Tell(IkeDown(view, reason))
@@ -286,7 +298,8 @@ class Ikev1:
             isakmp.unique if isakmp else 0,
         )
         yield Install(pair, hold)
-        self._ipsec[pair.inbound.spi] = _Ipsec(sa, view, hold)
+        whose = isakmp.whose if isakmp else (sa.connection, None)
+        self._ipsec[pair.inbound.spi] = _Ipsec(sa, view, hold, whose)
         if not hold:
             yield from self._complete(view)
 
@@ -318,7 +331,7 @@ class Ikev1:
     def _moved(self, cookie: bytes, path: Path) -> Iterator[Step]:
         isakmp = self._isakmp.get(cookie)
         for spi, record in self._ipsec.items():
-            if isakmp is not None and record.view.connection == isakmp.connection:
+            if isakmp is not None and record.whose == isakmp.whose:
                 record.sa = replace(record.sa, path=path)
                 yield Move(spi, path, record.sa.encapsulated)
 
@@ -340,20 +353,18 @@ class Ikev1:
     def _named(self, child: str) -> list[tuple[int, _Ipsec]]:
         return [(spi, one) for spi, one in self._ipsec.items() if one.view.name == child]
 
-    def _view(self, cookie: bytes, with_children: bool) -> Ike:
+    def _children_of(self, whose: _Whose) -> list[Child]:
+        return [one.view for one in self._ipsec.values() if one.whose == whose]
+
+    def _view(self, cookie: bytes, children: Iterable[Child] = ()) -> Ike:
         isakmp = self._isakmp[cookie]
-        children = (
-            replace(one.view, ike=isakmp.unique)
-            for one in self._ipsec.values()
-            if with_children and one.view.connection == isakmp.connection
-        )
         return Ike(
             isakmp.connection,
             self.version,
             int.from_bytes(isakmp.cookie_i, "big"),
             int.from_bytes(isakmp.cookie_r, "big"),
             isakmp.unique,
-            children=tuple(children),
+            children=tuple(replace(one, ike=isakmp.unique) for one in children),
         )
 
 

@@ -30,6 +30,7 @@ class MemoryPlane:
     pairs: dict[int, SaPair] = field(default_factory=dict)
     sending: set[int] = field(default_factory=set)
     esp: int = 0
+    moved: list[tuple[int, Path]] = field(default_factory=list)
 
     async def install(self, pair: SaPair, *, outbound: bool) -> None:
         self.pairs[pair.inbound.spi] = pair
@@ -48,7 +49,7 @@ class MemoryPlane:
         self.sending.discard(inbound_spi)
 
     async def move(self, inbound_spi: int, path: Path, *, encapsulated: bool) -> None:
-        pass
+        self.moved.append((inbound_spi, path))
 
     async def protect(self, route: Route) -> None:
         pass
