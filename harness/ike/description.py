@@ -16,6 +16,7 @@ from harness.ike import payloads_v1 as v1
 from harness.ike import payloads_v2 as v2
 from harness.ike.names import flag_names, hyphened, name_of
 from harness.ike.payload import Forged, Payload, RawPayload, is_critical
+from harness.ike.transform_words import attribute_v1, transform_id_v1, transform_v2
 from harness.ike.vendor_ids import vendor_name
 from harness.ike.wire import Message
 
@@ -192,22 +193,19 @@ def _fields_v1(payload: Payload) -> str:
 
 
 def _proposal_v2(proposal: v2.Proposal[v2.Transform]) -> str:
-    transforms = " ".join(
-        f"{name_of(n2.TransformType, one.type)}={one.id}"
-        + ("" if one.key_length is None else f"/{one.key_length}")
-        for one in proposal.transforms
-    )
-    return _proposal(proposal.number, name_of(n2.ProtocolId, proposal.protocol), proposal.spi) + (
-        transforms
-    )
+    transforms = (transform_v2(one.type, one.id, one.key_length) for one in proposal.transforms)
+    protocol = name_of(n2.ProtocolId, proposal.protocol)
+    return _proposal(proposal.number, protocol, proposal.spi) + " ".join(transforms)
 
 
 def _proposal_v1(proposal: v1.Proposal[v1.Transform]) -> str:
-    ike = proposal.protocol == n1.ProtocolId.ISAKMP
-    names = n1.Phase1Attribute if ike else n1.IpsecAttribute
     transforms = ", ".join(
-        f"T{one.number}({one.id})"
-        + "".join(f" {hyphened(names, each.type)}={each.number}" for each in one.attributes)
+        " ".join(
+            (
+                f"T{one.number}({transform_id_v1(proposal.protocol, one.id)})",
+                *(attribute_v1(proposal.protocol, e.type, e.number) for e in one.attributes),
+            )
+        )
         for one in proposal.transforms
     )
     name = hyphened(n1.ProtocolId, proposal.protocol)

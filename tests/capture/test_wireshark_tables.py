@@ -183,3 +183,24 @@ def test_no_text_is_an_error(table: str, text: str) -> None:
 )
 def test_no_row_is_an_error(table: str, cells: list[str]) -> None:
     parse_table(table, ",".join(cells), "f")
+
+
+def test_rows_that_somebody_wrote_by_hand_for_wireshark_are_read() -> None:
+    """As in the article on SEIL's packets that the catalogue comes from."""
+    v1 = (
+        "80f5f36ce1766d90,4fab73ae45d51536fc833c695acb8ea75a7e59af2cc5b49eaeb7b83ccb1f4953\n"
+        "e5a103a12f35e2e3,f67b84f7e2246fe6618aaea070c9c0f3827e512dfa83e9a4c9deee9e95431f5d\n"
+    )
+    one, _ = parse_table(IKEV1_TABLE, v1, "").secrets.ike_v1
+    assert one.cookie == bytes.fromhex("80f5f36ce1766d90")
+    assert len(one.key) == 32
+    esp = (
+        '"IPv4","10.0.0.1","10.0.0.2","0xced62df9","AES-CBC [RFC3602]",'
+        '"0x1bc9cc7a1ffc85bb3825e4d0c17d5980a6ff776a8849d9090f1cfa2db9dbb51a",'
+        '"HMAC-SHA-256-128 [RFC4868]",'
+        '"0x539b9eab02eac2dda3f41bb0da3778d9963129b916eee10ef4ca5b3db3fe7e2c"\n'
+    )
+    (sa,) = parse_table(ESP_TABLE, esp, "").secrets.ipsec
+    assert (sa.spi, sa.source, sa.destination) == (0xCED62DF9, "10.0.0.1", "10.0.0.2")
+    assert sa.encryption == encryption("AES_CBC_256")
+    assert sa.integrity == integrity("HMAC_SHA2_256_128")

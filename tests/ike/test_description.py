@@ -56,12 +56,29 @@ def test_an_exchange_reads_as_in_the_rfc() -> None:
             v2.SecurityAssociation(
                 (v2.Proposal(1, 3, b"\xc0\xff\xee\x01", (v2.Transform.of(1, 12, 256),)),)
             ),
-            "SA: 1 ESP SPI c0ffee01 ENCR=12/256",
+            "SA: 1 ESP SPI c0ffee01 ENCR_AES_CBC/256",
+        ),
+        (
+            v2.SecurityAssociation(
+                (
+                    v2.Proposal(
+                        2,
+                        1,
+                        b"",
+                        tuple(
+                            v2.Transform.of(kind, number)
+                            for kind, number in ((2, 5), (3, 12), (4, 31), (5, 1), (1, 65001))
+                        ),
+                    ),
+                )
+            ),
+            "SA: 2 IKE PRF_HMAC_SHA2_256 AUTH_HMAC_SHA2_256_128 Curve25519 ESN ENCR=65001",
         ),
         (
             replace(main_mode_1(60, one=True).payloads[0]),
-            "SA: 1 ISAKMP T1(1) LIFE-TYPE=1 LIFE-DURATION=60 ENCRYPTION-ALGORITHM=7"
-            " KEY-LENGTH=256 AUTHENTICATION-METHOD=1 HASH-ALGORITHM=4 GROUP-DESCRIPTION=5",
+            "SA: 1 ISAKMP T1(KEY-IKE) LIFE-TYPE=SECONDS LIFE-DURATION=60"
+            " ENCRYPTION-ALGORITHM=AES-CBC KEY-LENGTH=256 AUTHENTICATION-METHOD=PRE-SHARED-KEY"
+            " HASH-ALGORITHM=SHA2-256 GROUP-DESCRIPTION=1536-bit MODP Group",
         ),
         (v2.Notify(16393, protocol=3, spi=b"\1\2\3\4"), "N(REKEY_SA): ESP SPI 01020304"),
         (v2.Notify(61234, b"x" * 21), "N(61234): 21 octets"),
@@ -102,6 +119,17 @@ def test_an_exchange_reads_as_in_the_rfc() -> None:
 )
 def test_a_payload_is_told_with_its_fields(payload: Payload, words: str) -> None:
     assert describe(payload) == words
+
+
+def test_an_esp_proposal_of_ikev1_is_told_in_words() -> None:
+    attributes = ((1, 1), (2, 28800), (4, 3), (5, 5), (6, 256), (3, 14))
+    transform = v1.Transform(1, 12, tuple(v1.Attribute(kind, value) for kind, value in attributes))
+    proposal = v1.Proposal(1, 3, bytes.fromhex("c0ffee01"), (transform,))
+    assert describe(v1.SecurityAssociation((proposal,))) == (
+        "SA: 1 IPSEC-ESP SPI c0ffee01 T1(AES-CBC) SA-LIFE-TYPE=SECONDS SA-LIFE-DURATION=28800"
+        " ENCAPSULATION-MODE=UDP-ENCAPSULATED-TUNNEL AUTHENTICATION-ALGORITHM=HMAC-SHA2-256-128"
+        " KEY-LENGTH=256 GROUP-DESCRIPTION=2048-bit MODP Group"
+    )
 
 
 def test_a_password_is_never_told() -> None:
