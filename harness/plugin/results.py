@@ -56,7 +56,8 @@ class Results:
         run = _run(self._reports.pop(nodeid, []))
         if run is None:
             return
-        run = replace(run, diagnosis=read_diagnoses(self.out / run.artifacts))
+        if run.outcome in ("pass", "fail"):
+            run = replace(run, diagnosis=read_diagnoses(self.out / run.artifacts))
         self._runs[nodeid] = run
         try:
             write_results(self.out, self.runs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from harness.ike import payloads_v1 as v1
 from harness.ike import payloads_v2 as v2
@@ -67,10 +68,11 @@ def readable(id_type: int, data: bytes, version: int) -> str:
 
 
 def same(configured: str, claim: Claim) -> bool:
-    """Whether an identity of a configuration is the one on the wire."""
+    """Whether an identity of a configuration is the one on the wire, or has a pattern for it."""
     if claim.id_type == IdType.DER_ASN1_DN:
         return _parts(configured) in (_parts(claim.text), _parts(claim.text)[::-1])
-    return configured.lstrip("@").lower() == claim.text.lower()
+    wanted, found = configured.lstrip("@").lower(), claim.text.lower()
+    return wanted == found or ("*" in wanted and fnmatchcase(found, wanted))
 
 
 def explain_identity(failure: Failure, around: Circumstances) -> Diagnosis | None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from ipaddress import ip_network
 
 import pytest
+from cryptography import x509
 
 from harness.capture.secrets import Secrets
 from harness.ike.constants_v2 import ExchangeType, NotifyType
@@ -17,6 +18,7 @@ from harness.ike.v2.cookies import CookieJar
 from harness.ike.v2.script import Script
 from harness.ike.v2.suites import ChildProposal, IkeProposal
 from harness.verdict.diagnosis.findings import Cause
+from harness.verdict.diagnosis.identities import Claim, readable, same
 from harness.verdict.diagnosis.wishes import Setting
 from tests.ike.v2.pair import ECP_256, ESP, GCM, HMAC_SHA256, KEY, MOON_NET, SUN_NET, X25519, Pair
 from tests.ike.v2.test_authentication import START, authority, key_of, signer, trusting
@@ -296,6 +298,42 @@ def test_silence_from_ike_auth_on_is_told_as_such() -> None:
     assert found.cause is Cause.NO_ANSWER
     assert not found.proved
     assert found.exchange == "IKE_AUTH"
+
+
+def test_a_nat_that_lets_nothing_through_port_4500_is_named() -> None:
+    def blocked(pair: Pair) -> None:
+        pair.translate = lambda datagram: None if 4500 in datagram.destination else datagram
+
+    found = tried_v2(
+        replace(MOON_NET, force_encapsulation=True), prepare=blocked, later=200
+    ).diagnosis()
+    assert found.cause is Cause.NAT
+    assert not found.proved
+    assert "none to UDP port 4500; a NAT translates moon" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("configured", "text", "agrees"),
+    [
+        ("@moon.example", "moon.example", True),
+        ("MOON.example", "moon.example", True),
+        ("*.example", "moon.example", True),
+        ("*.example.org", "moon.example", False),
+        ("sun.example", "moon.example", False),
+    ],
+)
+def test_an_identity_may_be_a_pattern(configured: str, text: str, agrees: bool) -> None:
+    assert same(configured, Claim(2, text.encode(), text, b"")) is agrees
+
+
+def test_a_distinguished_name_is_the_same_in_either_order() -> None:
+    name = x509.Name.from_rfc4514_string("CN=moon.strongswan.org,O=Linux strongSwan,C=CH")
+    der = name.public_bytes()
+    claim = Claim(9, der, readable(9, der, 2), b"")
+    assert claim.text == "CN=moon.strongswan.org,O=Linux strongSwan,C=CH"
+    assert same("C=CH, O=Linux strongSwan, CN=moon.strongswan.org", claim)
+    assert same("CN=moon.strongswan.org, O=Linux strongSwan, C=CH", claim)
+    assert not same("C=CH, O=Linux strongSwan, CN=sun.strongswan.org", claim)
 
 
 def test_fragments_that_never_come_together_are_numbered() -> None:

@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.lab.lab import Lab
+from harness.lab.background import Background
+from harness.lab.lab import Lab, Roots
 from harness.lab.net import Net
+from harness.network.namespaces import Spawner
 from harness.network.topologies import MOON_SUN
 from harness.peers.connection import Connection, PreSharedKey, Side
+from harness.peers.contract import Peer
 from harness.plugin.options import DEFAULT_PEER, PEERS
 from harness.verdict.diagnosis.alternatives import Alternative
 from harness.verdict.diagnosis.findings import Cause, Diagnosis, Remedy
@@ -102,6 +106,16 @@ CASES = {
         V2.authenticated_by(PreSharedKey("another"), on="sun"), Cause.SECRET, ("pre-shared key",)
     ),
 }
+OF_SUN = {
+    "v1 against v2": Case(V1.with_ike(on="sun", version=2), Cause.VERSION, ("IKE version",)),
+    "v2 against v1": Case(V1.with_ike(on="moon", version=2), Cause.VERSION, ("IKE version",)),
+    "an unknown address": Case(
+        end(V2, "sun", "remote", address="192.168.0.77"),
+        Cause.NO_CONNECTION,
+        ("initiator's address",),
+    ),
+}
+"""What one strongSwan does not take from another, changed on sun."""
 RUNS = [
     (DEFAULT_PEER, DEFAULT_PEER, "sun"),
     ("ikelabd", DEFAULT_PEER, "moon"),
@@ -119,13 +133,42 @@ def initiated(net: Net) -> Diagnosis | None:
     return None
 
 
+@pytest.fixture
+def another_lab(
+    lab: Lab, background: Background, spawner: Spawner, roots: Roots, tmp_path: Path
+) -> Iterator[Lab]:
+    """A lab beside the first one, for the two when they are mended."""
+    running = Lab(tmp_path, background, spawner, roots, lab.data_plane)
+    try:
+        yield running
+    finally:
+        running.close()
+
+
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 @pytest.mark.parametrize("run", RUNS, ids="-".join)
 def test_a_mismatch_is_named_and_the_two_come_up_once_one_side_is_changed_as_told(
-    lab: Lab, pytestconfig: pytest.Config, run: tuple[str, str, str], case: Case
+    lab: Lab,
+    another_lab: Lab,
+    pytestconfig: pytest.Config,
+    run: tuple[str, str, str],
+    case: Case,
 ) -> None:
     *names, changed = run
-    moon, sun = (pytestconfig.stash[PEERS][name] for name in names)
+    peers = [pytestconfig.stash[PEERS][name] for name in names]
+    is_mended(lab, another_lab, peers, case, changed)
+
+
+@pytest.mark.parametrize("case", OF_SUN.values(), ids=OF_SUN)
+def test_a_peer_that_is_refused_as_a_whole_is_told_from_one_with_other_proposals(
+    lab: Lab, another_lab: Lab, moon: Peer, sun: Peer, case: Case
+) -> None:
+    is_mended(lab, another_lab, [moon, sun], case, "sun")
+
+
+def is_mended(lab: Lab, another_lab: Lab, peers: Sequence[Peer], case: Case, changed: str) -> None:
+    """See that the diagnosis is right, and that what it says on one node is enough."""
+    moon, sun = peers
     net = lab.up(MOON_SUN, moon=moon, sun=sun, connection=case.connection)
     found = initiated(net)
     assert found is not None
@@ -137,7 +180,7 @@ def test_a_mismatch_is_named_and_the_two_come_up_once_one_side_is_changed_as_tol
         if remedy.node == changed:
             mended = applied(mended, remedy)
     assert mended != case.connection
-    again = lab.up(MOON_SUN, moon=moon, sun=sun, connection=mended)
+    again = another_lab.up(MOON_SUN, moon=moon, sun=sun, connection=mended)
     assert again.moon.initiate("net-net", WITHIN)
 
 
@@ -178,5 +221,9 @@ CHANGES: dict[Setting, Callable[[Side, Any, Connection], Side]] = {
     Setting.REMOTE_SUBNETS: lambda side, value, _: replace(
         side, remote=replace(side.remote, subnets=value)
     ),
+    Setting.PEER_ADDRESS: lambda side, value, _: replace(
+        side, remote=replace(side.remote, address=value)
+    ),
+    Setting.VERSION: lambda side, value, _: replace(side, ike=replace(side.ike, version=value)),
     Setting.SECRET: others_secret,
 }
