@@ -94,6 +94,7 @@ class UserspacePlane:
             entry = await self._entry(between(pair))
             self._traffic.states[spi] = state
             (entry.senders if outbound else entry.held).append(state)
+            self._traffic.spd.may_ask_again(pair.reqid)
             await self._resize()
             self._set_timers(pair)
             self._traffic.forget_choices()

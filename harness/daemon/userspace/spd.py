@@ -105,6 +105,12 @@ class Spd:
                 return entry
         return None
 
+    def may_ask_again(self, reqid: int) -> None:
+        """Once an SA was there, its loss is news."""
+        entry = self.routed(reqid)
+        if entry is not None:
+            entry.asked_at = None
+
     def forget_unused(self, entry: Entry) -> bool:
         """Remove an entry that nothing is in any more; was it?"""
         if not entry.unused:

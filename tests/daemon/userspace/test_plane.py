@@ -160,13 +160,17 @@ def test_a_rekeying_under_traffic_loses_nothing_and_switches_once(lab: Lab) -> N
 def test_traffic_of_a_route_asks_for_an_sa_and_its_first_packet_gets_through(lab: Lab) -> None:
     async def body(network: Network, moon: End, sun: End) -> None:
         await moon.plane.protect(Route("net", 7, WAN, MOON_NET, SUN_NET))
-        mine, yours = pairs(WAN, MOON_NET, SUN_NET)
+        mine, yours = (replace(pair, reqid=7) for pair in pairs(WAN, MOON_NET, SUN_NET))
         ping = asyncio.ensure_future(network.ping("alice", "bob", deadline=10.0))
         assert await moon.event(Acquired) == Acquired(7)
         await sun.plane.install(yours, outbound=True)
         await moon.plane.install(mine, outbound=True)
         assert (await ping).received == 1
         assert not moon.events
+        # Once it is gone the next packet asks again, however soon that is.
+        await moon.plane.remove(mine.inbound.spi)
+        assert (await network.ping("alice", "bob", deadline=0.1)).received == 0
+        assert moon.events == [Acquired(7)]
         frames = network.wire("wan").frames
         assert not in_clear(frames, inner=MOON_SUN_SUBNETS)
 
