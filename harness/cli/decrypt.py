@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,12 @@ def add_to(commands: Any) -> None:
     parser.add_argument("capture", type=Path, metavar="CAPTURE", help="a pcap or pcapng file")
     parser.add_argument("--secrets", type=Path, metavar="DIR", help="where the keys are")
     parser.add_argument("--verbose", action="store_true", help="show every field of each message")
+    parser.add_argument(
+        "--guess",
+        type=Path,
+        metavar="WORDS",
+        help="try each line of a file as the preshared key of an Aggressive Mode exchange",
+    )
     parser.set_defaults(command=command)
 
 
@@ -50,6 +57,10 @@ def command(options: argparse.Namespace) -> int:
         return _refuse(f"{options.capture} is larger than this machine's memory; cut it first")
     if not captured.frames and captured.problems:
         return _refuse(*(f"{options.capture}: {problem}" for problem in captured.problems))
+    try:
+        words = None if options.guess is None else options.guess.read_bytes().splitlines()
+    except OSError as error:
+        return _refuse(f"{options.guess} cannot be read: {error.strerror}")
     reading = Reading() if options.secrets is None else secrets_in(options.secrets)
     if options.secrets is not None and not any(sources_in(options.secrets)):
         return _refuse(*reading.problems)
@@ -57,7 +68,26 @@ def command(options: argparse.Namespace) -> int:
         print(f"ikelab: {problem}", file=sys.stderr)
     found = decrypt(captured.frames, reading.secrets)
     write_ladder(sys.stdout, found.entries, verbose=options.verbose)
+    sys.stdout.flush()
+    _explain(options.secrets, found, reading.secrets)
+    if words is not None:
+        _guess(found, words)
     return 0
+
+
+def _guess(found: Decryption, words: Sequence[bytes]) -> None:
+    """Say whether a word is the preshared key of an Aggressive Mode exchange in the capture."""
+    from harness.capture.psk_guess import guess, openings
+
+    count = sum(1 for _ in openings(found.entries))
+    guessed = guess(found.entries, words)
+    if guessed is not None:
+        print(f"\nguess: the preshared key is {guessed.secret.decode(errors='backslashreplace')!r}")
+        print(f"{guessed}")
+    elif count:
+        print(f"\nguess: none of {len(words)} words is the preshared key")
+    else:
+        print("\nguess: no first two messages of Aggressive Mode with a preshared key are there")
 
 
 def _explain(folder: Path | None, found: Decryption, secrets: Secrets) -> None:

@@ -10,7 +10,8 @@ import pytest
 from harness.capture.secrets import Secrets
 from harness.capture.wireshark import write_profile
 from harness.ike import payloads_v2 as v2
-from harness.ike.transforms import encryption
+from harness.ike.transforms import encryption, key_exchange
+from harness.ike.v1.configuration import Phase1, Phase1Mode
 from tests.capture.packets import (
     esp_secret,
     frames,
@@ -24,6 +25,7 @@ from tests.capture.packets import (
     udp,
 )
 from tests.cli.commands import command, ikelab
+from tests.ike.v1.pair import Pair, seil, swan
 
 USAGE = 2
 NOT_NEEDED = ("pytest", "pyroute2", "scapy", "harness.machine.qmp", "harness.plugin", "rich")
@@ -133,3 +135,57 @@ def test_a_damaged_capture_is_shown_as_far_as_it_goes(capture: Path) -> None:
     assert done.returncode == 0
     assert "the capture is damaged after packet 3" in done.stdout
     assert "SK {N(INITIAL_CONTACT)}" in done.stdout
+
+
+@pytest.fixture
+def aggressive(tmp_path: Path) -> Path:
+    """A capture of an Aggressive Mode exchange with the preshared key of the seed."""
+    phase1 = Phase1(mode=Phase1Mode.AGGRESSIVE, accept_aggressive_psk=True)
+    pair = Pair(seil(phase1=phase1), swan(phase1=phase1))
+    pair.up()
+    ends = {"10.0.0.1": False, "10.0.0.2": True}
+    packets = [ike(one.data, back=ends[one.source.host]) for one in pair.sent]
+    path = tmp_path / "aggressive.pcapng"
+    path.write_bytes(pcapng_of(frames(packets)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (b"password\nxeeB5gohvaYi\n", "guess: the preshared key is 'xeeB5gohvaYi'"),
+        (b"password\nletmein\n\xff\xfe\n", "guess: none of 3 words is the preshared key"),
+    ],
+)
+def test_a_word_list_is_tried_on_aggressive_mode(aggressive: Path, words: bytes, said: str) -> None:
+    list_of = aggressive.parent / "words"
+    list_of.write_bytes(words)
+    done = ikelab("decrypt", aggressive, "--guess", list_of)
+    assert done.returncode == 0
+    assert said in done.stdout.splitlines()
+
+
+def test_a_guess_needs_aggressive_mode_and_a_list(capture: Path) -> None:
+    (capture.parent / "words").write_bytes(b"word\n")
+    done = ikelab("decrypt", capture, "--guess", capture.parent / "words")
+    assert done.stdout.splitlines()[-1] == (
+        "guess: no first two messages of Aggressive Mode with a preshared key are there"
+    )
+    done = ikelab("decrypt", capture, "--guess", capture.parent / "none")
+    assert done.returncode == USAGE
+    assert done.stdout.endswith("/none cannot be read: No such file or directory\n")
+
+
+def test_why_a_negotiation_failed_is_said_below_the_ladder(tmp_path: Path) -> None:
+    pair = Pair(seil(phase1=Phase1(groups=(key_exchange("MODP_1024"),))), swan())
+    pair.initiate()
+    pair.run()
+    path = tmp_path / "refused.pcapng"
+    first, refusal = (one.data for one in pair.sent)
+    path.write_bytes(pcapng_of(frames([ike(first), ike(refusal, back=True)])))
+    done = ikelab("decrypt", path)
+    assert done.returncode == 0
+    ladder, _, explanation = done.stdout.partition("\n\n")
+    assert "NO-PROPOSAL-CHOSEN" in ladder
+    assert explanation.startswith("192.0.2.2 refused the proposals of 192.0.2.1 with ")
+    assert "MODP 1024" in explanation
