@@ -108,6 +108,26 @@ class Gateway:
         """
         self._background.run(self._station.scripted.until(condition, within))
 
+    def await_observed(
+        self, *kinds: type[Any], ike: bytes | None = None, after: int = 0, within: float = WITHIN
+    ) -> Any:
+        """The first event of these kinds of a scripted daemon's engines, past `after` of them.
+
+        `ike` is the daemon's own SPI of the IKE SA that it is about, None for any.
+        """
+        scripted = self._station.scripted
+
+        def found() -> list[Any]:
+            told = (event for event in scripted.observed if isinstance(event, kinds))
+            return [event for event in told if ike in (None, event.ike)][after:]
+
+        def condition() -> bool:
+            return bool(found())
+
+        condition.__name__ = f"{' or '.join(kind.__name__ for kind in kinds)}, number {after + 1},"
+        self._background.run(scripted.until(condition, within))
+        return self._background.call(found)[0]
+
     @property
     def observed(self) -> Sequence[Any]:
         """Every event of a scripted daemon's engines so far, in order."""

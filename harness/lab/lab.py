@@ -41,7 +41,7 @@ class Lab:
 
     `folder` is the run's folder. Sabotage controls break on purpose what a scenario claims: with
     `rewrite`, given a node and its configuration, and with `disturb`, given the network when it is
-    up.
+    up. `rules` are those that the scenario looks at one by one, each with what came of it.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Lab:
         self.folder = folder
         self.data_plane = data_plane
         self.excused: dict[OracleName, str] = {}
+        self.rules: dict[str, str] = {}
         self.peers: dict[str, str] = {}
         self.rewrite: Callable[[str, Configuration], Configuration] = lambda node, as_asked: (
             as_asked

@@ -156,4 +156,5 @@ def _run(reports: list[pytest.TestReport]) -> Run | None:
         artifacts=worst["folder"],
         data_plane=latest.get("data_plane"),
         excused=latest.get("excused", {}),
+        rules=latest.get("rules", {}),
     )

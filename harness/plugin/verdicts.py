@@ -38,6 +38,7 @@ def note_on(
         "outcome": verdict_of(report, error),
         "reason": reason_of(item, report, error),
         "excused": dict(lab.excused) if lab else {},
+        "rules": dict(lab.rules) if lab else {},
         "folder": run_name(item),
     }
 

@@ -25,7 +25,8 @@ class Run:
 
     `artifacts` is the run's folder, relative to the file; `excused` are the oracles that the
     scenario opted out of, with its reasons. `diagnosis` says why negotiations of the run failed,
-    as `diagnosis.json` of its folder does.
+    as `diagnosis.json` of its folder does. `rules` are what a scenario looked at one by one, each
+    with what came of it: ``pass``, or a sentence.
     """
 
     scenario: str
@@ -40,6 +41,7 @@ class Run:
     artifacts: str
     data_plane: str | None = None
     excused: Mapping[str, str] = field(default_factory=dict)
+    rules: Mapping[str, str] = field(default_factory=dict)
     diagnosis: Sequence[Mapping[str, Any]] = ()
 
 

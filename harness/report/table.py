@@ -13,6 +13,7 @@ from rich.text import Text
 
 from harness.report.results import OUTCOMES, Outcome, Run
 
+PASS: Outcome = "pass"
 STYLES: Mapping[Outcome, str] = {
     "pass": "green",
     "fail": "bold red",
@@ -47,6 +48,11 @@ def print_table(runs: Iterable[Run], file: TextIO, *, colour: bool, width: int) 
     for run in listed:
         if run.reason:
             console.print(Text(f"{run.outcome}: {run.scenario}: {run.reason}"), soft_wrap=True)
+    for run in listed:
+        peers = " - ".join(run.peers.values())
+        for rule, verdict in run.rules.items():
+            if verdict != PASS:
+                console.print(Text(f"{run.scenario}: {peers}: {rule}: {verdict}"), soft_wrap=True)
     counts = Counter(run.outcome for run in listed)
     words = [f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]]
     console.print(f"{len(listed)} runs: {', '.join(words)}")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import json
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -66,3 +67,11 @@ def test_the_table_shows_each_run_its_reason_and_the_counts() -> None:
     assert "fail: net2net-rekey: loss: of 20 datagrams 1 lost" in text
     assert "3 runs: 1 pass, 1 fail, 1 lost" in text
     assert "\x1b" not in text
+
+
+def test_what_was_looked_at_one_by_one_is_told_where_it_is_no_pass() -> None:
+    rules = {"cookie": "pass", "another-group": "deviates from RFC 7296 2.7: it gives up"}
+    text = StringIO()
+    print_table([replace(run("pass"), rules=rules)], text, colour=False, width=200)
+    assert "another-group: deviates from RFC 7296 2.7: it gives up" in text.getvalue()
+    assert "cookie" not in text.getvalue()
