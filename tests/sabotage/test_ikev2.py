@@ -26,6 +26,7 @@ from scenarios.ikev2.test_mismatch import test_ts_mismatch as ts_mismatch
 from scenarios.ikev2.test_net2net_rekey import test_net2net_rekey as net2net_rekey
 from scenarios.ikev2.test_net2net_rekey import test_net2net_rekey_psk as net2net_rekey_psk
 from scenarios.ikev2.test_rekey_fuzz import test_rekey_fuzz_100 as rekey_fuzz
+from scenarios.ikev2.test_simultaneous_rekey import test_simultaneous_rekey as simultaneous_rekey
 from scenarios.ikev2.test_transport import test_transport_host2host as transport_host2host
 from tests.sabotage.controls import (
     STRAY_SA,
@@ -250,3 +251,12 @@ def test_dpd_turns_red_when_the_question_is_not_empty(lab: Lab, moon: Peer, sun:
     lab.disturb = ask_more
     because = r"Informational\(notifies=\('INITIAL_CONTACT',\)"
     turns_red(lab, dpd_dead_peer, moon, sun, because=because)
+
+
+@needs_esp
+def test_simultaneous_rekey_turns_red_when_the_switch_drops_a_packet(lab: Lab, sun: Peer) -> None:
+    def drop_one(net: Net) -> None:
+        net.wire("wan").drop(is_esp, sender="sun", nth=15)
+
+    lab.disturb = drop_one
+    turns_red(lab, simultaneous_rekey, sun, because=r"assert 1 == 0[^$]*lost")

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+import pytest
+
+from harness.lab.lab import Lab
+from harness.lab.net import Net
+from harness.lab.wire import is_esp
+from harness.peers.contract import Peer
+from scenarios.ikev1.test_net2net import test_ikev1_net2net as ikev1_net2net
+from scenarios.ikev1.test_net2net import test_ikev1_rekey as ikev1_rekey
+from tests.sabotage.controls import in_clear, turns_red
+
+
+def test_ikev1_net2net_turns_red_when_a_packet_crosses_in_clear(
+    lab: Lab, moon: Peer, sun: Peer
+) -> None:
+    lab.disturb = in_clear
+    turns_red(lab, ikev1_net2net, moon, sun, because="clear: 1 frames on wan are in clear")
+
+
+@pytest.mark.needs("esp")
+def test_ikev1_rekey_turns_red_when_the_switch_drops_a_packet(
+    lab: Lab, moon: Peer, sun: Peer
+) -> None:
+    def drop_one(net: Net) -> None:
+        net.wire("wan").drop(is_esp, sender="moon", nth=40)
+
+    lab.disturb = drop_one
+    turns_red(lab, ikev1_rekey, moon, sun, because=r"assert 1 == 0[^$]*lost")
