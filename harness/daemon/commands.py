@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable
 
 from harness.daemon.engine import Engine, Refusal
+from harness.daemon.inbox import Stopped
 from harness.daemon.reports import (
     Child,
     ChildFailed,
@@ -125,5 +126,5 @@ def _settle(
 async def _asked(service: Service, work: Callable[[float], None]) -> None:
     try:
         await service.do(work)
-    except (LookupError, OSError) as error:
+    except (LookupError, OSError, Stopped) as error:
         raise Refusal(str(error)) from None

@@ -66,12 +66,10 @@ class Enforcement:
     async def do(self, engine: Engine, step: Step, now: float) -> None:
         """Do one step; what the data plane refuses is told, and undone in the engine."""
         match step:
-            case LogIsakmpKey():
-                self._key_log.isakmp(step)
-            case LogIkeKeys():
-                self._key_log.ike(step)
+            case LogIsakmpKey() | LogIkeKeys():
+                self._write_down(step)
             case Install(pair, hold):
-                self._key_log.child(step)
+                self._write_down(step)
                 if not await self._asked(self.plane.install(pair, outbound=not hold)):
                     engine.not_installed(pair.inbound.spi, now)
             case Switch(spi):
@@ -85,6 +83,18 @@ class Enforcement:
                 if isinstance(report, IkeDown):
                     # No peer sends on a rekeyed SA any more once the IKE SA itself is gone.
                     await self._forget(self.retired.take_of(report.ike.name))
+
+    def _write_down(self, step: LogIsakmpKey | LogIkeKeys | Install) -> None:
+        try:
+            match step:
+                case LogIsakmpKey():
+                    self._key_log.isakmp(step)
+                case LogIkeKeys():
+                    self._key_log.ike(step)
+                case Install():
+                    self._key_log.child(step)
+        except OSError as error:
+            self._tell(Trouble(f"keys are not written down: {error.strerror}"))
 
     async def pass_time(self, now: float) -> None:
         """Remove the rekeyed SAs whose time is over."""

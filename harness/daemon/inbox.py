@@ -17,6 +17,13 @@ MOST_DATAGRAMS = 4_096
 """More than these wait for nobody: UDP may lose them, and a flood must not fill the memory."""
 
 
+class Stopped(Exception):
+    """Nothing is done any more, because the daemon has stopped."""
+
+    def __str__(self) -> str:
+        return "the daemon has stopped"
+
+
 class Inbox:
     """What waits for its turn, and the task that takes it; belongs to one loop.
 
@@ -30,6 +37,7 @@ class Inbox:
         self._after = after
         self._waiting: deque[tuple[Work, asyncio.Future[Any] | None]] = deque()
         self._datagrams = 0
+        self._stopped = False
         self._filled = asyncio.Event()
 
     def put(self, work: Work) -> None:
@@ -50,10 +58,23 @@ class Inbox:
         return True
 
     async def do(self, work: Callable[[float], T]) -> T:
-        """Do this in its turn; returns or raises what it does, when all it led to is done."""
+        """Do this in its turn; returns or raises what it does, when all it led to is done.
+
+        Raises `Stopped` where nothing is done any more.
+        """
+        if self._stopped:
+            raise Stopped
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._put(work, done)
         return await done
+
+    def stop(self) -> None:
+        """Do nothing any more, and tell whoever waits."""
+        self._stopped = True
+        while self._waiting:
+            _, done = self._waiting.popleft()
+            if done is not None and not done.done():
+                done.set_exception(Stopped())
 
     async def work(self) -> None:
         """Do what comes, for ever."""

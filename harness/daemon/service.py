@@ -117,6 +117,7 @@ class Service:
         if self._working is not None:
             self._working.cancel()
             await asyncio.gather(self._working, return_exceptions=True)
+        self._inbox.stop()
         if self._timer is not None:
             self._timer.cancel()
         self._sockets.close()
@@ -143,7 +144,12 @@ class Service:
     def tell(self, report: Report) -> None:
         """Tell every listener."""
         for listener in tuple(self._listeners):
-            listener(report)
+            try:
+                listener(report)
+            except Exception as error:
+                # One listener's mistake must not keep an SA from being installed.
+                context = {"message": f"a listener failed at {report}", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
 
     def engine_of_child(self, child: str) -> Engine:
         """The engine that has a child in its configuration; raises `Refusal`."""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import asyncio
+import errno
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -307,5 +308,37 @@ def test_esp_in_udp_goes_to_the_data_plane_and_a_keepalive_nowhere() -> None:
             await moon.service.do(lambda now: None)
             assert moon.plane.encapsulated == [esp]
             assert moon.reports == []
+
+    run(body)
+
+
+def test_nothing_that_goes_wrong_beside_it_keeps_an_sa_from_coming_up() -> None:
+    def fails(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def body() -> None:
+        seen: list[str] = []
+        asyncio.get_running_loop().set_exception_handler(
+            lambda loop, context: seen.append(context["message"])
+        )
+        async with two() as (moon, sun, _):
+            assert moon.service._enforcement is not None
+            moon.service._enforcement._key_log.ike = fails  # type: ignore[method-assign]
+            moon.service.listen(fails)
+            await moon.commands.initiate("net", WITHIN)
+            await sun.until_told(ChildUp)
+            told = [str(one) for one in moon.told(Trouble)]
+            assert any("keys are not written down: No space left" in one for one in told)
+            assert all(message.startswith("a listener failed at ") for message in seen)
+
+    run(body)
+
+
+def test_a_daemon_that_has_stopped_says_so() -> None:
+    async def body() -> None:
+        async with two() as (moon, _, _):
+            await moon.service.stop()
+            with pytest.raises(Refusal, match="the daemon has stopped"):
+                await moon.commands.initiate("net", WITHIN)
 
     run(body)

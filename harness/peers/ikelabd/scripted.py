@@ -28,6 +28,7 @@ from harness.daemon.credentials import Credentials
 from harness.daemon.data_plane import DataPlaneError
 from harness.daemon.dialects import DIALECTS, read_text
 from harness.daemon.engine import Refusal
+from harness.daemon.inbox import Stopped
 from harness.daemon.key_log import WiresharkKeyLog
 from harness.daemon.reports import Report, sentence
 from harness.daemon.running import UNSCRIPTED, Scripting, make_service
@@ -123,7 +124,10 @@ class ServiceInNode:
         endpoints = {engine.version: engine.endpoint for engine in self.service.engines}
         if version not in endpoints:
             raise PeerError(f"{self._node} has no IKEv{version} in its configuration")
-        return await self.service.do(lambda now: work(endpoints[version], now))
+        try:
+            return await self.service.do(lambda now: work(endpoints[version], now))
+        except Stopped as stopped:
+            raise PeerError(f"ikelabd on {self._node}: {stopped}") from None
 
     async def until(self, condition: Callable[[], bool], within: float) -> None:
         """See Scriptable."""
