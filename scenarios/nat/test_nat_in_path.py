@@ -44,7 +44,7 @@ def test_nat_in_path(lab: Lab, moon: Peer, sun: Peer) -> None:
 
 
 @scenario(
-    "nat-remapped",
+    "nat-remapped-ikev2",
     "When a NAT gives a peer another port, ESP and IKE follow it there.",
     rfc="7296 2.23",
 )
