@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -41,7 +41,8 @@ class Started:
     daemon: BoxDaemon
     router: EngineRouter
     logs: Path
-    events: list[PeerEvent] = field(default_factory=list)
+    events: list[PeerEvent]
+    told: asyncio.Event
 
 
 @asynccontextmanager
@@ -56,9 +57,15 @@ async def started(folder: Path, wanted: Configuration) -> AsyncIterator[Started]
         async with await Spawner.start() as spawner:
             node = await spawner.node("box")
             events: list[PeerEvent] = []
-            daemon = await ConsoleBox(box).start(node, wanted, events.append, logs)
+            told = asyncio.Event()
+
+            def listen(event: PeerEvent) -> None:
+                events.append(event)
+                told.set()
+
+            daemon = await ConsoleBox(box).start(node, wanted, listen, logs)
             try:
-                yield Started(daemon, router, logs, events)
+                yield Started(daemon, router, logs, events, told)
             finally:
                 await daemon.leave()
 
@@ -112,7 +119,8 @@ def test_it_watches_by_itself(tmp_path):
         found.router.load("")
         async with asyncio.timeout(30):
             while not any(isinstance(event, ChildDown) for event in found.events):
-                await asyncio.sleep(0)
+                found.told.clear()
+                await found.told.wait()
 
     with_box(tmp_path, body)
 
