@@ -2,8 +2,8 @@
 """ikelabd's control socket: one JSON object a line, in and out.
 
 Each request has a ``command`` and gets one answer, ``{"ok": true, …}`` or ``{"ok": false,
-"error": "one sentence"}``, with the ``id`` of the request where it has one. After ``subscribe``
-every report comes as a line with an ``event``.
+"error": "one sentence"}``, with the ``id`` of the request where it has one. The answer to
+``subscribe`` has the SAs that there are; after it every report comes as a line with an ``event``.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ class Control:
                 elif request.command == "subscribe":
                     end()
                     end = self._service.listen(lambda report: _tell(writer, report))
-                    _write(writer, request.answer({"ok": True}))
+                    # In one turn with the listening, so that nothing falls between the two.
+                    _write(writer, request.answer({"ok": True, **self._sas()}))
                 else:
                     _write(writer, request.answer(await self._answer(request)))
                 await writer.drain()
@@ -129,6 +130,9 @@ class Control:
         return {}
 
     async def _list_sas(self, request: Request) -> Answer:
+        return self._sas()
+
+    def _sas(self) -> Answer:
         return {"sas": [dataclasses.asdict(ike) for ike in self._service.sas()]}
 
 

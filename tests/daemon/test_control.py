@@ -66,7 +66,7 @@ def test_a_session_from_initiation_to_deletion(tmp_path: Path) -> None:
     async def body() -> None:
         async with controlled(tmp_path / "socket") as (_, _, connect):
             watcher, client = await connect(), await connect()
-            assert await watcher.ask(command="subscribe") == {"ok": True}
+            assert await watcher.ask(command="subscribe") == {"ok": True, "sas": []}
             answer = await client.ask(command="initiate", child="net", within=10, id=7)
             assert (answer["ok"], answer["id"]) == (True, 7)
             assert (await watcher.line())["event"] == "ike-up"
@@ -127,6 +127,17 @@ def test_a_line_without_end_is_answered_and_the_connection_closed(tmp_path: Path
             assert answer["error"] == f"a line has at most {LONGEST_LINE} octets"
             assert await client.line() is None
             assert (await (await connect()).ask(command="list-sas"))["ok"]
+
+    run(body)
+
+
+def test_a_subscriber_is_told_what_came_up_before(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with controlled(tmp_path / "socket") as (_, _, connect):
+            client, watcher = await connect(), await connect()
+            up = await client.ask(command="initiate", child="net", within=10)
+            (ike,) = (await watcher.ask(command="subscribe"))["sas"]
+            assert ike["children"] == [up["child"]]
 
     run(body)
 

@@ -137,7 +137,7 @@ def test_sighup_reads_the_configuration_again_and_keeps_what_is_the_same(
 ) -> None:
     async def body() -> None:
         async with pair(gateways, tmp_path) as (moon, _):
-            reader, writer = await moon.control.subscribe()
+            _, reader, writer = await moon.control.subscribe()
             made = await moon.control.ask("initiate", child="net", within=WITHIN)
             moon.config.write_text(toml("moon").replace('start = "none"', 'start = "route"'))
             moon.process.send_signal(signal.SIGHUP)
@@ -162,7 +162,7 @@ def test_a_signal_ends_it_with_deletes_and_status_0(
 ) -> None:
     async def body() -> None:
         async with pair(gateways, tmp_path) as (moon, sun):
-            reader, writer = await sun.control.subscribe()
+            _, reader, writer = await sun.control.subscribe()
             await moon.control.ask("initiate", child="net", within=WITHIN)
             moon.process.send_signal(number)
             assert await moon.ended() == 0

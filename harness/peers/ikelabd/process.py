@@ -13,7 +13,15 @@ from typing import Any
 
 from harness.network.namespaces import Node, Process
 from harness.peers.console.in_node import open_terminal
-from harness.peers.contract import Exited, IkeSa, Listener, NegotiationFailed, PeerError
+from harness.peers.contract import (
+    ChildUp,
+    Exited,
+    IkeSa,
+    IkeUp,
+    Listener,
+    NegotiationFailed,
+    PeerError,
+)
 from harness.peers.ikelabd.events import read_event, read_ike
 
 CONTROL = "/run/ikelabd.sock"
@@ -46,13 +54,16 @@ class ControlClient:
             raise PeerError(str(answer["error"]))
         return answer
 
-    async def subscribe(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection on which every event from now on comes as a line."""
+    async def subscribe(
+        self,
+    ) -> tuple[Sequence[IkeSa], asyncio.StreamReader, asyncio.StreamWriter]:
+        """The SAs that there are, and where every event from then on comes as a line."""
         reader, writer = await self._connect()
         _send(writer, {"command": "subscribe"})
-        if not await reader.readline():
+        line = await reader.readline()
+        if not line:
             raise PeerError("ikelabd ended while somebody began to listen to it")
-        return reader, writer
+        return [read_ike(values) for values in json.loads(line)["sas"]], reader, writer
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         try:
@@ -71,8 +82,12 @@ class IkelabdProcess:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def watch(self, listener: Listener) -> None:
-        """Give every event from now on to a listener."""
-        reader, writer = await self._control.subscribe()
+        """Give every event to a listener, of what it has begun by itself too."""
+        there, reader, writer = await self._control.subscribe()
+        for ike in there:
+            listener(IkeUp(ike))
+            for child in ike.children:
+                listener(ChildUp(child))
         self._tasks = [
             asyncio.create_task(_deliver(reader, writer, listener)),
             asyncio.create_task(self._report_exit(listener)),
