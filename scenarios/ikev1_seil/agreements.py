@@ -96,16 +96,17 @@ def up(
     topology: Topology = SEIL,
     options: Mapping[str, str | int] | None = None,
     without: Mapping[OracleName, str] | None = None,
+    last: str = "seil",
 ) -> Net:
     """The network with strongSwan ready and then the SEIL, which begins unless it is told not to.
 
     `router` and `swan` are the files of each in place of the minimal ones, `options` strongSwan's
-    own settings.
+    own settings. With `last` sun it is the SEIL that is there first.
     """
+    peers = {"sun": sun, "seil": seil}
     return lab.up(
         topology,
-        sun=sun,
-        seil=seil,
+        **(peers if last == "seil" else dict(reversed(peers.items()))),
         connection=AGREEMENT,
         dialect={"seil": "seil", "sun": "ipsec.conf"},
         native={"seil": router or seil_file(), "sun": swan or swan_files()},

@@ -217,10 +217,10 @@ def test_responder_only(lab: Lab, seil: Peer, sun: Peer) -> None:
     "strongSwan with auto=start begins by itself, and the SEIL that only answers never does.",
     rfc="2409 5.4",
     seed="002",
-    needs=("esp",),
 )
 def test_responder_only_with_auto_start(lab: Lab, seil: Peer, sun: Peer) -> None:
-    net = up(lab, seil, sun, router=seil_file(RESPONDER_ONLY), swan=swan_files(auto="start"))
+    swan = swan_files(auto="start")
+    net = up(lab, seil, sun, router=seil_file(RESPONDER_ONLY), swan=swan, last="sun")
     established(net, within=30)
     crosses(net)
     begins = {one.sender for one in messages(net) if one.cookies[8:] == bytes(8)}

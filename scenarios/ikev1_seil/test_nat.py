@@ -86,7 +86,6 @@ def test_nat_keepalive(lab: Lab, seil: Peer, sun: Peer) -> None:
     "The NAPT gives strongSwan another port under traffic, and the SEIL follows.",
     rfc="3947 6",
     seed="002",
-    needs=("esp",),
 )
 def test_nat_remapped(lab: Lab, seil: Peer, sun: Peer) -> None:
     net = behind_nat(lab, seil, sun)
