@@ -7,6 +7,7 @@ for the host's packet filter to drop it.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import os
@@ -66,26 +67,36 @@ class Guard:
         self._handles: dict[Pairing, int] = {}
         self._started = False
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Make the table, which lets everything pass so far, and remove those of killed ones."""
         with _entered(self._network):
             devices = {name for _, name in socket.if_nameindex()}
-        for left in re.findall(r"^table inet (ikelab\d+)$", self._nft("list tables"), re.MULTILINE):
+        tables = await self._nft("list tables")
+        for left in re.findall(r"^table inet (ikelab\d+)$", tables, re.MULTILINE):
             if left not in devices:
-                self._nft(f"delete table inet {left}")
-        self._nft(_TABLE.format(name=self._name))
+                await self._nft(f"delete table inet {left}")
+        await self._nft(_TABLE.format(name=self._name))
         self._started = True
 
-    def block(self, pairings: Iterable[Pairing]) -> None:
-        """Drop what comes in clear between these, once more for each time that it is said."""
-        for pairing in pairings:
-            match = _match(*pairing)
-            if match and not self._wanted[pairing]:
-                rule = f"add rule inet {self._name} protected {match} drop"
-                self._handles[pairing] = _handle(self._nft(rule))
-            self._wanted[pairing] += 1
+    async def block(self, pairings: Iterable[Pairing]) -> None:
+        """Drop what comes in clear between these, once more for each time that it is said.
 
-    def release(self, pairings: Iterable[Pairing]) -> None:
+        All or nothing.
+        """
+        done: list[Pairing] = []
+        try:
+            for pairing in pairings:
+                match = _match(*pairing)
+                if match and not self._wanted[pairing]:
+                    rule = f"add rule inet {self._name} protected {match} drop"
+                    self._handles[pairing] = _handle(await self._nft(rule))
+                self._wanted[pairing] += 1
+                done.append(pairing)
+        except DataPlaneError:
+            await self.release(done)
+            raise
+
+    async def release(self, pairings: Iterable[Pairing]) -> None:
         """Take back a `block`."""
         for pairing in pairings:
             self._wanted[pairing] -= 1
@@ -93,7 +104,7 @@ class Guard:
                 del self._wanted[pairing]
                 handle = self._handles.pop(pairing, None)
                 if handle is not None:
-                    self._nft(f"delete rule inet {self._name} protected handle {handle}")
+                    await self._nft(f"delete rule inet {self._name} protected handle {handle}")
 
     def strict_interfaces(self) -> list[str]:
         """The interfaces that drop what comes from where their own routes do not lead.
@@ -110,17 +121,27 @@ class Guard:
         others = {"default", "lo", self._name}
         return [one for one, own in found.items() if max(of_all, own) == 1 and one not in others]
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Remove the table; closing twice is fine."""
         if self._started:
             self._started = False
-            self._nft(f"delete table inet {self._name}")
+            await self._nft(f"delete table inet {self._name}")
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Let go of the network, and leave the table where there is one."""
         if self._network >= 0:
             os.close(self._network)
             self._network = -1
 
-    def _nft(self, commands: str) -> str:
-        """Run nftables' commands in the network namespace; returns what they echo."""
+    async def _nft(self, commands: str) -> str:
+        """Run nftables' commands in the network namespace; returns what they echo.
+
+        That is in a thread: packets need not wait until a program has started and ended.
+        """
+        return await asyncio.to_thread(self._run, commands)
+
+    def _run(self, commands: str) -> str:
         argv = ["nft", "--echo", "--handle", "--file", "-"]
         try:
             with _entered(self._network):

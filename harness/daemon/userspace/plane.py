@@ -57,7 +57,7 @@ class UserspacePlane:
         except OSError as error:
             # A kernel may be without IPv6, and then nobody will ask for it.
             if IPV4 not in self._raw:
-                self._guard.close()
+                self._guard.abandon()
                 self._tun.abandon()
                 raise DataPlaneError(
                     f"No raw socket can be opened: {error.strerror}; run as the network's "
@@ -78,7 +78,7 @@ class UserspacePlane:
     async def start(self) -> None:
         """Take packets from now on; raises DataPlaneError."""
         await self._tun.start(FIRST_MTU)
-        self._guard.start()
+        await self._guard.start()
         self._loop.add_reader(self._tun.fileno(), self._traffic.drain_host)
         for raw in self._raw.values():
             self._loop.add_reader(raw.fileno(), self._traffic.drain_network, raw)
@@ -172,7 +172,7 @@ class UserspacePlane:
                 for raw in self._raw.values():
                     self._loop.remove_reader(raw.fileno())
             try:
-                self._guard.close()
+                await self._guard.close()
             finally:
                 for raw in self._raw.values():
                     raw.close()
@@ -219,18 +219,18 @@ class UserspacePlane:
         if any(entry.between == wanted for entry in spd):
             return spd.entry(wanted)
         blocked = _inward(wanted)
-        self._guard.block(blocked)
+        await self._guard.block(blocked)
         try:
             await self._tun.attract(_networks(wanted.remote), _networks(wanted.local))
         except DataPlaneError:
-            self._guard.release(blocked)
+            await self._guard.release(blocked)
             raise
         return spd.entry(wanted)
 
     async def _drop_unused(self, entry: Entry) -> None:
         if self._traffic.spd.forget_unused(entry):
             await self._tun.release(_networks(entry.between.remote))
-            self._guard.release(_inward(entry.between))
+            await self._guard.release(_inward(entry.between))
 
     async def _remove(self, spi: int) -> None:
         self._stop_timers(spi)
@@ -256,9 +256,12 @@ class UserspacePlane:
     async def _resize(self) -> None:
         """Give the device what every path leaves for a packet that is to be protected."""
         rooms = []
+        mtus: dict[str, int] = {}
         for state in self._traffic.states.values():
-            mtu = self._raw[state.version].path_mtu(state.path.remote.host)
-            rooms.append(state.room(mtu or USUAL_MTU))
+            host = state.path.remote.host
+            if host not in mtus:
+                mtus[host] = self._raw[state.version].path_mtu(host) or USUAL_MTU
+            rooms.append(state.room(mtus[host]))
         await self._tun.resize(min(rooms, default=FIRST_MTU))
 
     def _set_timers(self, pair: SaPair) -> None:

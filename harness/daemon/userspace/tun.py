@@ -112,14 +112,18 @@ class Tun:
         """Lead packets to `networks` into the device, once more for each time that it is said.
 
         They get an own address within `sources`, where there is one, unless they have a source.
+        All or nothing.
         """
-        for network in networks:
-            if not self._routes[network]:
-                source = await self._own_address(sources)
-                preferred = {"prefsrc": str(source)} if source else {}
-                with _explained(f"route to {network}"):
-                    await self._netlink.route("add", **self._route(network), **preferred)
-            self._routes[network] += 1
+        done: list[Network] = []
+        try:
+            for network in networks:
+                if not self._routes[network]:
+                    await self._add_route(network, sources)
+                self._routes[network] += 1
+                done.append(network)
+        except DataPlaneError:
+            await self.release(done)
+            raise
 
     async def release(self, networks: Iterable[Network]) -> None:
         """Take back an `attract`."""
@@ -149,6 +153,12 @@ class Tun:
             os.close(fd)
             self._netlink.close()
 
+    async def _add_route(self, network: Network, sources: Iterable[Network]) -> None:
+        source = await self._own_address(sources, network.version)
+        preferred = {"prefsrc": str(source)} if source else {}
+        with _explained(f"route to {network}"):
+            await self._netlink.route("add", **self._route(network), **preferred)
+
     async def _add_rule(self, family: int) -> None:
         try:
             await self._netlink.rule("add", **self._rule(family))
@@ -172,16 +182,13 @@ class Tun:
             "table": self._table,
         }
 
-    async def _own_address(self, networks: Iterable[Network]) -> Address | None:
-        wanted = tuple(networks)
-        for family in _FAMILIES:
-            async for message in await self._netlink.get_addr(family=family):
-                text = message.get("local") or message.get("address")
-                address = ip_address(text)
-                if not address.is_link_local and any(
-                    address.version == network.version and address in network for network in wanted
-                ):
-                    return address
+    async def _own_address(self, networks: Iterable[Network], version: int) -> Address | None:
+        wanted = [network for network in networks if network.version == version]
+        family = socket.AF_INET if version == 4 else socket.AF_INET6
+        async for message in await self._netlink.get_addr(family=family):
+            address = ip_address(message.get("local") or message.get("address"))
+            if not address.is_link_local and any(address in network for network in wanted):
+                return address
         return None
 
 

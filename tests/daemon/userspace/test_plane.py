@@ -393,6 +393,21 @@ def test_an_spi_that_is_in_use_and_a_path_that_cannot_be_are_refused_in_words(la
     between_gateways(lab, body)
 
 
+def test_what_the_kernel_refuses_leaves_nothing_half_done(lab: Lab) -> None:
+    async def body(network: Network, moon: End, sun: End) -> None:
+        before = await everything(moon.node)
+        # The node has no IPv6, so that only the second of the two routes is refused.
+        mixed = selectors("10.2.0.0/16", "fd02::/64")
+        mine, _ = pairs(WAN, selectors("10.1.0.0/16", "fd01::/64"), mixed)
+        with pytest.raises(DataPlaneError, match="The kernel refused the route to fd02::/64"):
+            await moon.plane.install(mine, outbound=True)
+        assert await everything(moon.node) == before
+        mine, _ = pairs(WAN, MOON_NET, SUN_NET)
+        await moon.plane.install(mine, outbound=True)
+
+    between_gateways(lab, body)
+
+
 def test_a_strict_reverse_path_filter_is_named_where_it_would_cut_the_peer_off(lab: Lab) -> None:
     async def body(network: Network, moon: End, sun: End) -> None:
         mine, _ = pairs(WAN, selectors("192.168.0.1"), selectors("192.168.0.2"), transport=True)
