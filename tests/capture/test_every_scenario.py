@@ -18,7 +18,9 @@ from tests.capture.tshark import assert_agreed
 QUICK = (
     "auth-failure",
     "delete-child",
+    "main-mode-minimal",
     "manual-rekey-hitless",
+    "nat-traversal",
     "net2net-rekey-ipsec-conf",
     "proposal-mismatch-child",
     "proposal-mismatch-ike",
