@@ -92,10 +92,9 @@ def _guess(found: Decryption, words: Sequence[bytes]) -> None:
 
 def _explain(folder: Path | None, found: Decryption, secrets: Secrets) -> None:
     """Say why negotiations of the capture failed; the folder of a run has the configurations."""
-    from harness.capture.exchanges import Unreadable, exchanges
+    from harness.verdict.diagnosis.attempts import failures
 
-    # What explains takes as long to load as all else: only where there is something to explain.
-    if not any(isinstance(one, Unreadable) or one.error for one in exchanges(found.entries)):
+    if not any(failures(found.entries)):
         return
     from harness.verdict.diagnosis.evidence import diagnose_run
     from harness.verdict.diagnosis.text import text

@@ -14,10 +14,12 @@ from harness.capture.ladder import ANSI, PLAIN
 from harness.capture.presentation import CAPTURE, ladder_of
 from harness.report.results import OUTCOMES, Run, exit_status, write_results
 from harness.report.table import print_table
-from harness.verdict.diagnosis.evidence import read_diagnoses, text_of
+from harness.verdict.diagnosis.evidence import TEXT, read_diagnoses, text_of
 from harness.verdict.diagnosis.text import MARK
 
 PROPERTY = "ikelab"
+BRIEFLY = 2
+"""How many sentences there are for a run that passed, among others."""
 
 
 class Results:
@@ -118,8 +120,12 @@ class Results:
         if not run.diagnosis:
             return
         if run.outcome == "pass" and len(self.runs) > 1:
-            for one in run.diagnosis:
+            for one in run.diagnosis[:BRIEFLY]:
                 reporter.write_line(f"{run.scenario}: {one['sentence']}")
+            if len(run.diagnosis) > BRIEFLY:
+                more = len(run.diagnosis) - BRIEFLY
+                where = self.out / run.artifacts / TEXT
+                reporter.write_line(f"{run.scenario}: {more} more are in {where}")
             return
         reporter.section(f"{run.scenario}: why it was not agreed on", sep="-")
         for line in text_of(self.out / run.artifacts).splitlines():

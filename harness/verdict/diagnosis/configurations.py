@@ -14,16 +14,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from harness.daemon.configuration import ConfigurationError
-from harness.daemon.racoon_dialect import read_racoon
-from harness.peers.ikelabd.native import FILES as IKELABD_FILES
 from harness.verdict.diagnosis import ipsec_conf, swanctl_conf
-from harness.verdict.diagnosis.engine import wishes_v1
-from harness.verdict.diagnosis.ikelabd_toml import read_toml_file
-from harness.verdict.diagnosis.seil import looks_like_seil, read_seil_file
 from harness.verdict.diagnosis.wishes import Wishes
 
 FOLDER = "configuration"
+NATIVE, RACOON = "/run/ikelabd.native", "/run/ikelabd.racoon"
+SEIL_LINE = "interface.ipsec"
+"""How lines begin that no other dialect has."""
 AGGRESSIVE_PSK = "i_dont_care_about_security_and_use_aggressive_mode_psk"
 MOST_OCTETS = 1 << 20
 _CERTIFICATES = ("/etc/ipsec.d/certs/", "/etc/swanctl/x509/")
@@ -70,8 +67,8 @@ def wishes_of(given: Given) -> tuple[Wishes, ...]:
         if name in given.files:
             return tuple(_with_settings(one, given) for one in read(given))
     for path, text in given.files.items():
-        if looks_like_seil(text):
-            return read_seil_file(text, given.node, Path(path).name)
+        if any(line.lstrip().startswith(SEIL_LINE) for line in text.splitlines()):
+            return _seil(given, path)
     return ()
 
 
@@ -112,14 +109,28 @@ def _over_vici(given: Given) -> tuple[Wishes, ...]:
     return swanctl_conf.read_tree(tree, given.node)
 
 
+# ikelabd's readers take longer to import than all the rest, and most runs have not all of them.
+
+
+def _seil(given: Given, path: str) -> tuple[Wishes, ...]:
+    from harness.verdict.diagnosis.seil import read_seil_file
+
+    return read_seil_file(given.files[path], given.node, Path(path).name)
+
+
 def _ikelabd(given: Given) -> tuple[Wishes, ...]:
-    return read_toml_file(given.files[IKELABD_FILES["native"]], given.node, "ikelabd.native")
+    from harness.verdict.diagnosis.ikelabd_toml import read_toml_file
+
+    return read_toml_file(given.files[NATIVE], given.node, Path(NATIVE).name)
 
 
 def _racoon(given: Given) -> tuple[Wishes, ...]:
-    path = IKELABD_FILES["racoon"]
+    from harness.daemon.configuration import ConfigurationError
+    from harness.daemon.racoon_dialect import read_racoon
+    from harness.verdict.diagnosis.engine import wishes_v1
+
     try:
-        found = read_racoon(given.files[path], path)
+        found = read_racoon(given.files[RACOON], RACOON)
     except ConfigurationError:
         return ()
     return tuple(wishes_v1(connection, given.node) for connection in found.v1)
@@ -151,8 +162,8 @@ READERS: Mapping[str, Reader] = MappingProxyType(
         ipsec_conf.FILE: _ipsec_conf,
         swanctl_conf.FILE: _swanctl_conf,
         swanctl_conf.OVER_VICI: _over_vici,
-        IKELABD_FILES["native"]: _ikelabd,
-        IKELABD_FILES["racoon"]: _racoon,
+        NATIVE: _ikelabd,
+        RACOON: _racoon,
     }
 )
 """What reads which file."""

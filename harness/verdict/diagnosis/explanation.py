@@ -9,7 +9,6 @@ a second attempt made.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from harness.capture.entries import Ike
@@ -18,6 +17,7 @@ from harness.ike import payloads_v2 as v2
 from harness.ike.constants_v2 import NotifyType
 from harness.ike.payloads_v1 import SecurityAssociation as SecurityAssociationV1
 from harness.verdict.diagnosis.alternatives import Aspect
+from harness.verdict.diagnosis.attempts import failures
 from harness.verdict.diagnosis.authentication import (
     explain_aggressive,
     explain_authentication,
@@ -25,10 +25,7 @@ from harness.verdict.diagnosis.authentication import (
 )
 from harness.verdict.diagnosis.context import Circumstances
 from harness.verdict.diagnosis.failures import Failure, Stage
-from harness.verdict.diagnosis.failures_v1 import established_v1, failures_v1
-from harness.verdict.diagnosis.failures_v2 import established_v2, failures_v2
 from harness.verdict.diagnosis.findings import Cause, Diagnosis, Row
-from harness.verdict.diagnosis.negotiations import Negotiation, negotiations
 from harness.verdict.diagnosis.offers import group_named, union
 from harness.verdict.diagnosis.proposals import explain_proposals, offer_of, shown
 from harness.verdict.diagnosis.selectors import explain_selectors
@@ -38,7 +35,7 @@ from harness.verdict.diagnosis.silence import explain_cookies, explain_silence
 def diagnose(around: Circumstances) -> tuple[Diagnosis, ...]:
     """Each failure that was not mended later, in order; the same ones are counted as one."""
     found: dict[Diagnosis, Diagnosis] = {}
-    for failure in _failures(around):
+    for failure in failures(around.entries):
         diagnosis = explain(failure, around)
         if diagnosis is None:
             continue
@@ -205,31 +202,3 @@ def _refused(failure: Failure, cause: Cause = Cause.REFUSED) -> Diagnosis:
         proved=False,
         frames=failure.frames,
     )
-
-
-# -- which failures count -----------------------------------------------------------------------
-
-
-def _failures(around: Circumstances) -> Iterator[Failure]:
-    listed = negotiations(around.entries)
-    for place, negotiation in enumerate(listed):
-        if not negotiation.messages or negotiation.version not in (1, 2):
-            continue
-        later = listed[place + 1 :]
-        find = failures_v1 if negotiation.version == 1 else failures_v2
-        for failure in find(negotiation):
-            if not _mended(failure, later):
-                yield failure
-
-
-def _mended(failure: Failure, later: list[Negotiation]) -> bool:
-    """Whether a later attempt of the same two parties went further than this one."""
-    ends = {failure.asker, failure.refuser}
-    for negotiation in later:
-        if {negotiation.initiator, negotiation.responder} != ends:
-            continue
-        established = established_v1 if negotiation.version == 1 else established_v2
-        find = failures_v1 if negotiation.version == 1 else failures_v2
-        if established(negotiation) and not list(find(negotiation)):
-            return True
-    return False

@@ -17,9 +17,6 @@ from harness.verdict.diagnosis.alternatives import NONE, Alternative, Aspect, Sa
 from harness.verdict.diagnosis.engine import wishes_v1
 from harness.verdict.diagnosis.wishes import Place, Setting, Spelled, Value, Wishes
 
-MARK = "interface.ipsec"
-"""How the lines begin that no other dialect has."""
-
 Key = keys.Key[object]
 
 _LISTS: Mapping[Setting, Mapping[Aspect, Key]] = {
@@ -186,8 +183,3 @@ def _places(spelling: SeilLines) -> dict[Setting, Place]:
         for setting, line in listed.items()
         if line is not None and setting is not Setting.SECRET
     }
-
-
-def looks_like_seil(text: str) -> bool:
-    """Whether some line of a file is one that only a SEIL has."""
-    return any(line.lstrip().startswith(MARK) for line in text.splitlines())
