@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -58,11 +59,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 if near
                 else f"there is {', '.join(sorted(homes)) or 'none'}"
             )
-            raise pytest.UsageError(f"there is no scenario {name!r}; {hint}")
+            _refuse(config, items, f"there is no scenario {name!r}; {hint}")
+            return
     if wanted:
         kept = [item for item in items if (facts := scenario_of(item)) and facts.name in wanted]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = kept
+
+
+def _refuse(config: pytest.Config, items: list[pytest.Item], sentence: str) -> None:
+    """Stop a session with a sentence; raises UsageError, but not in a worker of xdist.
+
+    There an error would be the session's own: a worker has nothing to run instead, and the first
+    one says why.
+    """
+    if not hasattr(config, "workerinput"):
+        raise pytest.UsageError(sentence)
+    items[:] = []
+    capture = config.pluginmanager.get_plugin("capturemanager")
+    if config.workerinput["workerid"] == "gw0" and capture is not None:
+        with capture.global_and_fixture_disabled():
+            os.write(2, f"ERROR: {sentence}\n".encode())
 
 
 def _homes(items: list[pytest.Item]) -> dict[str, str]:
