@@ -12,7 +12,7 @@ USAGE = 2
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["run", "delete-ike", "nonsense"], "there is no scenario 'nonsense'; there is auth-f"),
+        (["run", "delete-ike", "nonsense"], "there is no scenario 'nonsense'; there is "),
         (["run", "net2net-reky"], "there is no scenario 'net2net-reky'; did you mean"),
         (["run", "delete-ike", "--moon", "strongswan@9"], "there is no peer 'strongswan@9'; there"),
         (
