@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from random import Random
 
 from harness.capture.decryption import Decryptor
@@ -19,6 +19,7 @@ from harness.capture.secrets import Secrets
 from harness.daemon.configuration import DaemonConfiguration
 from harness.daemon.userspace.raw_esp import Arrival
 from harness.ike.address import Address
+from harness.ike.constants_v2 import ExchangeType
 from harness.ike.malformed import Malformed, Unencodable
 from harness.ike.payload import Forged, Payload, RawPayload
 from harness.ike.transforms import encryption, key_exchange, prf
@@ -28,7 +29,7 @@ from harness.ike.v2.script import Script
 from harness.ike.wire import decode_payloads, encode_payloads
 from tests.capture import packets
 from tests.daemon.userspace import test_fuzz as plane
-from tests.fuzz import services
+from tests.fuzz import certified, services
 from tests.fuzz.inputs import EDGES, KINDS_V1, KINDS_V2, hostile, mutated, nested
 from tests.ike import test_wire_properties as codec
 from tests.ike.v1 import pair as v1
@@ -106,6 +107,25 @@ def ikev2_authentic(random: Random, size: int, note: Note) -> None:
             assert len(end.endpoint.all_sas()) <= 4
             assert len(end.children()) <= MOST_IPSEC_SAS
             end.seen.clear()
+
+
+def ikev2_strangers(random: Random, size: int, note: Note) -> None:
+    """What anybody may say in IKE_AUTH: whoever has done the key exchange can seal it."""
+    for _ in range(size):
+        scripts = Script(), Script()
+        made = certified.pair if random.random() < 0.5 else _with_secret
+        pair = made(scripts)
+        said: list[bytes] = []
+        place = random.randrange(2)
+        rule = scripts[place].sent(exchange=ExchangeType.IKE_AUTH, response=bool(place))
+        rule.replace(partial(_nearly, random, said))
+        pair.moon.endpoint.commands.initiate("gw", pair.now)
+        try:
+            pair.rest(20.0)
+        finally:
+            note(b"".join(said))
+        end = (pair.sun, pair.moon)[place]
+        assert len(end.endpoint.all_sas()) <= 2
 
 
 def ikev1_engine(random: Random, size: int, note: Note) -> None:
@@ -258,6 +278,7 @@ TARGETS = (
     Target("codec", 30, 500, decode_and_encode),
     Target("ikev2", 20, 100, ikev2_engine),
     Target("ikev2-authentic", 5, 50, ikev2_authentic),
+    Target("ikev2-strangers", 5, 50, ikev2_strangers),
     Target("ikev1", 20, 100, ikev1_engine),
     Target("ikev1-authentic", 5, 50, ikev1_authentic),
     Target("esp", 10, 200, userspace_esp),
@@ -281,6 +302,28 @@ def _recorded_v1(mode: Phase1Mode) -> tuple[bytes, ...]:
 def pair_v1(mode: Phase1Mode, seed: int = 1) -> v1.Pair:
     both = replace(FAST, mode=mode, accept_aggressive_psk=True)
     return v1.Pair(v1.seil(phase1=both), v1.swan(phase1=both), seed)
+
+
+def _with_secret(scripts: tuple[Script, Script]) -> Pair:
+    return Pair(seams=scripts, settings=v2.LIMITS)
+
+
+def _nearly(random: Random, said: list[bytes], plain: Plain) -> Plain:
+    """The message with one payload changed, left out, doubled or in another's place."""
+    payloads = list(plain.payloads)
+    at = random.randrange(len(payloads))
+    one = payloads[at]
+    match random.randrange(6):
+        case 0:
+            del payloads[at]
+        case 1:
+            payloads.insert(random.randrange(len(payloads)), one)
+        case 2:
+            random.shuffle(payloads)
+        case _:
+            payloads[at] = RawPayload(one.payload_type, mutated(random, one.body()))
+    said.extend(one.body() for one in payloads)
+    return replace(plain, message=replace(plain.message, payloads=tuple(payloads)))
 
 
 def _scripted() -> tuple[Pair, tuple[Script, Script]]:
@@ -323,6 +366,10 @@ def _bodies(random: Random) -> Iterator[bytes]:
     yield bytes.fromhex("01000000070000100000ffff0a0100000a01ffff")
     yield (random.choice((0, 1, 7, 14, 16393, 16396, 16400, 24576, 36136))).to_bytes(2, "big")
     yield b"\x00\x1f\x00\x00" + random.randbytes(32)
+    # As IKEv1 has them: a delete of ESP, a notification, the lifetime of a responder.
+    yield bytes.fromhex("00000001030400020000100000001001")
+    yield bytes.fromhex("0000000103046000000010008001000180020e10")
+    yield bytes.fromhex("000000010110600200112233445566778899aabbccddeeff800b00010002000400000e10")
 
 
 def _packet(random: Random) -> bytes:
