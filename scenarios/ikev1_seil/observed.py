@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TypeVar
 
 from harness.capture.captured import of_recording
 from harness.capture.decryption import decrypt
 from harness.capture.entries import Entry, Ike, Ipsec, Status
+from harness.capture.recording import FrameNotSeen
 from harness.ike.constants_v1 import ExchangeType
 from harness.ike.names import hyphened
 from harness.ike.payload import Payload, every
@@ -173,6 +175,14 @@ def algorithms(net: Net, node: str) -> set[str]:
     """The names of the encryption and integrity algorithms that a gateway's kernel has in use."""
     both = [(sa.encryption, sa.integrity) for sa in installed(net, node)]
     return {algorithm.name for pair in both for algorithm in pair if algorithm is not None}
+
+
+def nothing_is_sent(net: Net, seconds: float) -> None:
+    """Watch the wan for so long; raises AssertionError at the first IKE message."""
+    wan = net.wire("wan")
+    with contextlib.suppress(FrameNotSeen):
+        frame = wan.await_frame(is_ike, "an IKE message", within=seconds)
+        raise AssertionError(f"{frame.sender} sent IKE in frame {frame.number}")
 
 
 def nothing_is_installed(net: Net) -> None:

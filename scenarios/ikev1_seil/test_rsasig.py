@@ -68,6 +68,7 @@ THREE_MINUTES = {"esp": "3des-sha1!", "lifetime": "180s", "margintime": "18s"}
 def test_main_mode_rsasig(lab: Lab, seil: Peer, sun: Peer) -> None:
     net = between(lab, seil, sun, racoon("anonymous", ANONYMOUS), **THREE_MINUTES)
     net.sun.initiate(CONN)
+    net.seil.await_up("anonymous")
     proved_by_signatures(net, initiator="sun", responder="seil")
     protects(net, "cbc(des3_ede)", "hmac(sha1)")
     for half in installed(net, "seil"):

@@ -7,6 +7,7 @@ import pytest
 from harness.capture.frames import Isakmp, dissect
 from harness.capture.recording import Frame
 from harness.ike.constants_v1 import ExchangeType
+from harness.lab.gateway import Gateway
 from harness.lab.lab import Lab
 from harness.lab.net import Net
 from harness.lab.router import Router
@@ -163,7 +164,7 @@ def test_auto_start_turns_red_when_nobody_starts(lab: Lab, seil: Peer, sun: Peer
 @virtual_time
 def test_both_passive_turns_red_when_one_begins(lab: Lab, seil: Peer, sun: Peer) -> None:
     lab.rewrite = rewritten("sun", "auto=add", "auto=start")
-    turns_red(lab, both_passive, seil, sun, because="DID NOT RAISE")
+    turns_red(lab, both_passive, seil, sun, because="sun sent IKE")
 
 
 # Phase 1.
@@ -265,10 +266,11 @@ def test_initial_contact_turns_red_when_strongswan_does_not_send_it(
 
 
 @virtual_time
-def test_crash_of_the_seil_turns_red_when_the_old_ike_is_kept(
-    lab: Lab, seil: Peer, sun: Peer
+def test_crash_of_the_seil_turns_red_when_it_goes_on(
+    lab: Lab, seil: Peer, sun: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lab.rewrite = rewritten("sun", *NO_UNIQUENESS)
+    for verb in ("crash", "start_again"):
+        monkeypatch.setattr(Gateway, verb, lambda gateway: None)
     turns_red(lab, crash_of_the_seil, seil, sun, because="sun: end of IKE SA seil did not come")
 
 
@@ -360,7 +362,7 @@ def test_aggressive_forced_turns_red_when_the_key_is_in_no_list(
 @virtual_time
 def test_rsasig_turns_red_when_the_switch_drops_a_packet(lab: Lab, seil: Peer, sun: Peer) -> None:
     lab.disturb = drops_esp("sun", nth=2)
-    turns_red(lab, rsasig, seil, sun, because=r"assert 1 == 0[^$]*lost")
+    turns_red(lab, rsasig, seil, sun, because=r"assert 1 == 0[^$]*lost|1 lost")
 
 
 @virtual_time
