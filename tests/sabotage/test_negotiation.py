@@ -14,6 +14,7 @@ from harness.network.nat import Napt
 from harness.peers.connection import Certificate, PreSharedKey
 from harness.peers.contract import Configuration, Peer
 from scenarios.agreements import AUTHORITY
+from scenarios.ikev2 import test_cookie as cookie
 from scenarios.ikev2.test_agreement import test_childless as childless
 from scenarios.ikev2.test_agreement import test_esn as esn
 from scenarios.ikev2.test_agreement import test_invalid_ke_retry as invalid_ke_retry
@@ -160,3 +161,10 @@ def certified(node: str, configuration: Configuration) -> Configuration:
     assert side is not None
     own: Certificate = AUTHORITY.certify(side.local.identity)
     return replace(configuration, side=replace(side, authentication=own))
+
+
+def test_cookie_turns_red_when_hardly_anybody_floods(
+    lab: Lab, moon: Peer, sun: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cookie, "FLOOD", 1)
+    turns_red(lab, cookie.test_cookie, moon, sun, because="COOKIE")
