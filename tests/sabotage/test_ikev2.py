@@ -16,6 +16,7 @@ from harness.lab.wire import is_esp
 from harness.network.wires import CarriedWire
 from harness.peers.connection import PreSharedKey
 from harness.peers.contract import Configuration, Peer
+from scenarios.ikev2.test_acquire import test_acquire as acquire
 from scenarios.ikev2.test_deletion import test_delete_child as delete_child
 from scenarios.ikev2.test_deletion import test_delete_ike as delete_ike
 from scenarios.ikev2.test_dpd import test_dpd_dead_peer as dpd_dead_peer
@@ -260,3 +261,8 @@ def test_simultaneous_rekey_turns_red_when_the_switch_drops_a_packet(lab: Lab, s
 
     lab.disturb = drop_one
     turns_red(lab, simultaneous_rekey, sun, because=r"assert 1 == 0[^$]*lost")
+
+
+def test_acquire_turns_red_when_a_packet_crosses_in_clear(lab: Lab, sun: Peer) -> None:
+    lab.disturb = in_clear
+    turns_red(lab, acquire, sun, because="clear: 1 frames on wan are in clear")
