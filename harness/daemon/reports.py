@@ -153,7 +153,7 @@ def sentence(report: Report) -> str:
         case IkeRekeyed(old, new):
             return f"IKE SA {old} was replaced by {new}"
         case IkeFailed(connection, reason):
-            return f"no IKE SA {connection}: {reason}".replace("SA :", "SA:")
+            return f"no IKE SA{_named(connection)}: {reason}"
         case ChildUp(child):
             return f"CHILD_SA {child} is up"
         case ChildDown(child, reason):
@@ -161,8 +161,13 @@ def sentence(report: Report) -> str:
         case ChildRekeyed(old, new):
             return f"CHILD_SA {old} was replaced by {new}"
         case ChildFailed(_, child, reason):
-            return f"no CHILD_SA {child}: {reason}".replace("SA :", "SA:")
+            return f"no CHILD_SA{_named(child)}: {reason}"
         case Reconfigured():
             return "the configuration was read again"
         case Trouble(text):
             return text
+
+
+def _named(name: str) -> str:
+    """A name behind a noun, nothing where it is not known."""
+    return f" {name}" if name else ""

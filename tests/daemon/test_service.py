@@ -14,15 +14,20 @@ from harness.daemon.data_plane import Acquired, Expired
 from harness.daemon.engine import Refusal
 from harness.daemon.inbox import MOST_DATAGRAMS
 from harness.daemon.reports import (
+    Child,
     ChildDown,
     ChildFailed,
     ChildRekeyed,
     ChildUp,
+    Ike,
     IkeDown,
     IkeFailed,
     IkeRekeyed,
     IkeUp,
+    Reconfigured,
     Trouble,
+    as_json,
+    sentence,
 )
 from harness.daemon.toml_dialect import read_toml
 from harness.ike.address import Address, Datagram
@@ -342,3 +347,21 @@ def test_a_daemon_that_has_stopped_says_so() -> None:
                 await moon.commands.initiate("net", WITHIN)
 
     run(body)
+
+
+def test_every_report_is_a_line_for_people_and_an_object_for_programs() -> None:
+    child = Child("net", "gw", 0x111, 0x222, 1, 1)
+    ike = Ike("gw", 2, 1, 2, 1)
+    lines = {
+        IkeUp(ike): "IKE SA gw[1] 0000000000000001:0000000000000002 is established",
+        IkeFailed("gw", "why"): "no IKE SA gw: why",
+        IkeFailed("", "why"): "no IKE SA: why",
+        ChildFailed("gw", "", "why"): "no CHILD_SA: why",
+        ChildDown(child, "why"): "CHILD_SA net in 0x00000111 out 0x00000222 is gone: why",
+        Reconfigured(): "the configuration was read again",
+    }
+    assert [sentence(report) for report in lines] == list(lines.values())
+    assert as_json(ChildUp(child))["child"]["inbound"] == 0x111
+    assert [as_json(report)["event"] for report in lines] == [
+        *("ike-up", "ike-failed", "ike-failed", "child-failed", "child-down", "reconfigured"),
+    ]
