@@ -127,6 +127,11 @@ def terms(transform: Transform) -> dict[int, int | bytes]:
     return {one.type: one.value for one in transform.attributes}
 
 
+def who_begins(net: Net) -> set[str]:
+    """The nodes that sent a first message of phase 1: the one that has no responder's cookie."""
+    return {one.sender for one in messages(net) if one.cookies[8:] == bytes(8)}
+
+
 def main_mode(begins: str, answers: str) -> list[str]:
     """The six messages of Main Mode."""
     return [f"{begins}: {MAIN}", f"{answers}: {MAIN}"] * 3

@@ -52,6 +52,8 @@ def test_aggressive_refused(lab: Lab, seil: Peer, sun: Peer) -> None:
     found = net.diagnosis()
     assert (found.cause, found.asker, found.refuser) == (Cause.EXCHANGE_MODE, "seil", "sun")
     assert Setting.AGGRESSIVE_PSK in {one.setting for one in found.remedies}
+    # Why it is refused, which aggressive-forced proves.
+    assert any("can try secrets offline" in note for note in found.notes)
 
 
 @scenario(
@@ -91,4 +93,5 @@ def test_aggressive_forced(lab: Lab, seil: Peer, sun: Peer) -> None:
     found = guess(entries, (word.encode() for word in WORDS))
     assert found is not None
     assert (found.secret, found.tried) == (SECRET.encode(), 1 + WORDS.index(SECRET))
+    assert found.frames == tuple(message.number for message in net.wire("wan").ike[:2])
     assert guess(entries, (word.encode() for word in WORDS if word != SECRET)) is None

@@ -152,7 +152,7 @@ def test_main_mode_over_vici_turns_red_when_the_lifetime_is_another(
 
 def test_responder_only_turns_red_when_the_seil_begins(lab: Lab, seil: Peer, sun: Peer) -> None:
     lab.rewrite = rewritten("seil", "responder-only : enable", "responder-only : disable")
-    turns_red(lab, responder_only, seil, sun, because="seil: IDENTITY-PROTECTION|came up|QUICK")
+    turns_red(lab, responder_only, seil, sun, because=r"'seil'.* == \{'sun'\}")
 
 
 @virtual_time
@@ -203,7 +203,7 @@ def test_identification_of_the_peer_turns_red_when_the_identity_is_expected(
     lab: Lab, seil: Peer, sun: Peer
 ) -> None:
     lab.rewrite = rewritten("sun", "auto=add", "leftid=centre.example.org\n        auto=add")
-    turns_red(lab, of_the_peer, seil, sun, because="seil: INFORMATIONAL|centre.example.org|QUICK")
+    turns_red(lab, of_the_peer, seil, sun, because="centre.example.org|QUICK-MODE")
 
 
 # Phase 2.
@@ -227,7 +227,7 @@ def test_proxy_id_mismatch_turns_red_when_both_want_everything(
     lab: Lab, seil: Peer, sun: Peer
 ) -> None:
     lab.rewrite = rewritten("sun", "leftsubnet=192.168.2.0/24", "leftsubnet=0.0.0.0/0")
-    turns_red(lab, proxy_id_mismatch, seil, sun, because="xc0")
+    turns_red(lab, proxy_id_mismatch, seil, sun, because=r"x00' != b'.xc0.xa8.x02")
 
 
 # Ends.
@@ -309,7 +309,7 @@ def test_nat_traversal_turns_red_when_the_router_takes_other_ports(
     lab: Lab, seil: Peer, sun: Peer
 ) -> None:
     lab.disturb = lambda net: net.router("nat").remap((PORTS[1] + 1, PORTS[1] + 500))
-    turns_red(lab, nat_traversal, seil, sun, because="assert False")
+    turns_red(lab, nat_traversal, seil, sun, because=r"\[31\d{3}\] == \[\]")
 
 
 @virtual_time
