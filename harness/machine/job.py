@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import struct
 import tarfile
 from collections.abc import Mapping, Sequence
@@ -53,17 +54,21 @@ class Result:
     lab_s: float
 
     def unpack(self, folder: Path) -> None:
-        """Lay the artifacts down in ``folder``, which is made if need be; files get mode 0600."""
+        """Lay the artifacts down in ``folder``, which is made if need be; files get mode 0600.
+
+        Only files and folders are taken from what a guest has sent, and only below ``folder``:
+        raises MachineError for any that would lie elsewhere.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         with tarfile.open(fileobj=io.BytesIO(self.artifacts)) as archive:
             for entry in archive:
-                target = folder / entry.name
-                if entry.isdir():
-                    target.mkdir(mode=0o700, parents=True, exist_ok=True)
-                    continue
-                # Only what lies in the folder, and with secrets for this user only.
-                entry.mode = 0o600
-                archive.extract(entry, folder, filter="data")
+                if entry.name.startswith("/") or ".." in Path(entry.name).parts:
+                    raise MachineError(f"the guest sent a file that would lie at {entry.name!r}.")
+                content = archive.extractfile(entry) if entry.isfile() else None
+                if content is not None:
+                    _write_secret(folder / entry.name, content.read())
+                elif entry.isdir():
+                    (folder / entry.name).mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,14 @@ class Answer:
 
     header: Mapping[str, Any]
     artifacts: bytes
+
+
+def _write_secret(path: Path, content: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(content)
 
 
 def encode_job(job: Job) -> bytes:

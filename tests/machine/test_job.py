@@ -62,10 +62,21 @@ def test_artifacts_are_laid_down_for_this_user_only(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_artifacts_cannot_leave_the_folder(tmp_path: Path) -> None:
-    with pytest.raises(tarfile.TarError):
-        result(archive(("../evil", b"x"))).unpack(tmp_path / "out")
-    assert not (tmp_path / "evil").exists()
+@pytest.mark.parametrize("name", ["../evil", "a/../../evil", "/evil"])
+def test_artifacts_cannot_leave_the_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(MachineError, match=r"^the guest sent a file that would lie at .*evil'\.$"):
+        result(archive((name, b"x"))).unpack(tmp_path / "out")
+    assert not list(tmp_path.rglob("evil"))
+
+
+def test_a_link_that_a_guest_sends_is_not_laid_down(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as made:
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        made.addfile(link)
+    result(buffer.getvalue()).unpack(tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_reports_that_went_through_json_are_shown_as_if_they_had_not(
