@@ -12,7 +12,10 @@ from harness.network.topologies import MOON_SUN
 from harness.peers.contract import Peer
 from harness.peers.ikelabd import Ikelabd
 from harness.scenario import scenario
-from scenarios.agreements import NET_NET
+from scenarios.agreements import NET_NET as AS_EVER
+
+NET_NET = AS_EVER.with_child(keep_rekeyed=1)
+"""Both ends soon forget what they replaced."""
 
 
 @scenario(

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from harness.capture.exchanges import Rekey
 from harness.ike.constants_v2 import ExchangeType, NotifyType
 from harness.ike.payload import Payload
 from harness.ike.payloads_v2 import Notify
@@ -15,6 +16,7 @@ from harness.peers.connection import Certificate, PreSharedKey
 from harness.peers.contract import Configuration, Peer
 from scenarios.agreements import AUTHORITY
 from scenarios.ikev2 import test_cookie as cookie
+from scenarios.ikev2 import test_simultaneous_rekey as simultaneous
 from scenarios.ikev2.test_agreement import test_childless as childless
 from scenarios.ikev2.test_agreement import test_esn as esn
 from scenarios.ikev2.test_agreement import test_invalid_ke_retry as invalid_ke_retry
@@ -168,3 +170,15 @@ def test_cookie_turns_red_when_hardly_anybody_floods(
 ) -> None:
     monkeypatch.setattr(cookie, "FLOOD", 1)
     turns_red(lab, cookie.test_cookie, moon, sun, because="COOKIE")
+
+
+def test_simultaneous_rekeying_turns_red_when_the_highest_nonce_loses(
+    lab: Lab, sun: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lowest = simultaneous.lowest_nonce
+
+    def inverted(rekey: Rekey) -> bytes:
+        return bytes(255 - octet for octet in lowest(rekey))
+
+    monkeypatch.setattr(simultaneous, "lowest_nonce", inverted)
+    turns_red(lab, simultaneous.test_simultaneous_rekey, sun, because=r"assert \{\d+, \d+\} == ")
