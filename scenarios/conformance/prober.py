@@ -193,17 +193,20 @@ class Prober:
 
     def shuns(self, change: Change) -> None:
         """Check that sun says nothing to an IKE_SA_INIT request that was changed."""
-        spi = self._begin(change, IKE_SA_INIT)
+        spi = self._begin(change, IKE_SA_INIT, abandoned=True)
         assert self.opens(lambda plain: plain) == IkeSaInit(), "sun does not answer any more"
-        self.net.moon.act(lambda engine, now: engine.commands.abandon(spi, now))
         said = [str(message) for message in self.heard if message.initiator_spi == spi]
         assert said == [], f"sun answered: {said}"
 
-    def _begin(self, change: Change, exchange: int) -> bytes:
+    def _begin(self, change: Change, exchange: int, *, abandoned: bool = False) -> bytes:
         self._changing(exchange, change)
 
         def initiate(engine: Endpoint, now: float) -> bytes:
-            return engine.commands.initiate(NAME, now)
+            spi = engine.commands.initiate(NAME, now)
+            # Its first message is sent all the same; no answer leads any further.
+            if abandoned:
+                engine.commands.abandon(spi, now)
+            return spi
 
         return self.net.moon.act(initiate)
 
