@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.daemon.toml_table import Table, Unusable
+from harness.daemon.native.table import Table, Unusable
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate

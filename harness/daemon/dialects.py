@@ -37,14 +37,14 @@ def read_text(text: str, file: str, dialect: str, credentials: Credentials) -> D
     """The configuration in a text that is said to be from a file."""
     match dialect:
         case "seil":
-            from harness.daemon.seil_dialect import read_seil
+            from harness.daemon.seil.dialect import read_seil
 
             return read_seil(text, file)
         case "racoon":
-            from harness.daemon.racoon_dialect import read_racoon
+            from harness.daemon.racoon.dialect import read_racoon
 
             return read_racoon(text, file, credentials.private_key)
         case _:
-            from harness.daemon.toml_dialect import read_toml
+            from harness.daemon.native.dialect import read_toml
 
             return read_toml(text, file, credentials)

@@ -81,7 +81,7 @@ def _read_text(credentials: Credentials, text: str, file: str, dialect: str) -> 
 async def _run(
     options: argparse.Namespace, configuration: DaemonConfiguration, credentials: Credentials
 ) -> int:
-    from harness.daemon.console_control import ConsoleControl
+    from harness.daemon.console.control import ConsoleControl
     from harness.daemon.control import Control, ControlError
     from harness.daemon.data_plane import DataPlaneError
     from harness.daemon.running import make_service

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from harness.daemon.toml_table import Unusable
+from harness.daemon.native.table import Unusable
 from harness.ike.transforms import (
     ENCRYPTIONS,
     INTEGRITIES,

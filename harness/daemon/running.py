@@ -18,7 +18,7 @@ from harness.daemon.enforcement import KeyLog
 from harness.daemon.engine import Engine
 from harness.daemon.ikev1 import Ikev1
 from harness.daemon.ikev2 import Ikev2, uniques
-from harness.daemon.kernel_plane import KernelPlane
+from harness.daemon.kernel.plane import KernelPlane
 from harness.daemon.reqids import Reqids
 from harness.daemon.service import MakePlane, Service
 from harness.daemon.sockets import Sockets, open_sockets

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.daemon.configuration import ConfigurationError
-from harness.daemon.console_router import RouterRefused
-from harness.daemon.seil_dialect import read_seil
+from harness.daemon.console.router import RouterRefused
+from harness.daemon.seil.dialect import read_seil
 from harness.daemon.status import Status
 from harness.daemon.status_lines import plain_status
 from tests.daemon.test_history import Watched

@@ -14,12 +14,12 @@ from typing import Any
 from harness.daemon.commands import Commands
 from harness.daemon.credentials import Credentials
 from harness.daemon.data_plane import DataPlaneError, PlaneListener, Route
+from harness.daemon.native.dialect import read_toml
 from harness.daemon.reports import Report
 from harness.daemon.reqids import Reqids
 from harness.daemon.running import Scripting, make_engines
 from harness.daemon.sa_pair import SaPair
 from harness.daemon.service import Service
-from harness.daemon.toml_dialect import read_toml
 from harness.ike.address import Address, Datagram
 from harness.ike.address import Path as Between
 

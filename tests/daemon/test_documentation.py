@@ -12,7 +12,7 @@ import pytest
 from harness.daemon.configuration import ConfigurationError
 from harness.daemon.control import Control
 from harness.daemon.credentials import Credentials
-from harness.daemon.toml_dialect import read_toml
+from harness.daemon.native.dialect import read_toml
 from tests.daemon.services import WITHIN, two
 
 ROOT = Path(__file__).parents[2]

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from harness.daemon.console_reading import read_ipsec, read_isakmp, read_policies
-from harness.daemon.console_text import ipsec_lines, isakmp_lines, policy_lines
+from harness.daemon.console.reading import read_ipsec, read_isakmp, read_policies
+from harness.daemon.console.text import ipsec_lines, isakmp_lines, policy_lines
 from harness.daemon.history import KEPT, History
-from harness.daemon.seil_dialect import read_seil
+from harness.daemon.seil.dialect import read_seil
 from harness.daemon.status import Interface, Policy
 from harness.ike.address import Address
 from harness.ike.transforms import key_exchange
@@ -16,8 +16,8 @@ from harness.ike.v1.configuration import Child, Phase1
 from harness.ike.v1.events import IsakmpSaEstablished, Refused
 from harness.ike.v1.identity import ANYTHING
 from harness.ike.v1.script import ALWAYS
+from tests.daemon.seil.test_wire import narrowed
 from tests.daemon.seil_files import MINIMAL, WITHOUT_PROXY_ID
-from tests.daemon.test_seil_wire import narrowed
 from tests.ike.v1.pair import Pair, swan
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import pytest
 
+from harness.daemon.native.table import Unusable
 from harness.daemon.proposals import child_proposal, ike_proposal
-from harness.daemon.toml_table import Unusable
 from harness.ike.transforms import ENCRYPTIONS, KEY_EXCHANGES, Dialect
 
 

@@ -13,6 +13,7 @@ from harness.daemon.credentials import Credentials
 from harness.daemon.data_plane import Acquired, Expired
 from harness.daemon.engine import Refusal
 from harness.daemon.inbox import MOST_DATAGRAMS
+from harness.daemon.native.dialect import read_toml
 from harness.daemon.reports import (
     Child,
     ChildDown,
@@ -29,7 +30,6 @@ from harness.daemon.reports import (
     as_json,
     sentence,
 )
-from harness.daemon.toml_dialect import read_toml
 from harness.ike.address import Address, Datagram
 from tests.daemon.services import WITHIN, toml, two
 

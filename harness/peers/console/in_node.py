@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
-from harness.daemon.console import PROMPT
+from harness.daemon.console.program import PROMPT
 from harness.network.namespaces import Node
 from harness.peers.console.session import Session
 from harness.peers.console.settings import Box, Serial
 from harness.peers.console.verbs import SeilConsole
 
-PROGRAM = "harness.daemon.console:main"
+PROGRAM = "harness.daemon.console.program:main"
 ANSWER_WITHIN = 60.0
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 
 from harness.daemon.configuration import ConfigurationError
-from harness.daemon.seil_dialect import read_seil
+from harness.daemon.seil.dialect import read_seil
 from harness.peers.connection import Side
 from harness.peers.console.listing import Ends
 from harness.peers.console.seil_native import seil_text

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from harness.daemon.console_reading import (
+from harness.daemon.console.reading import (
     Unreadable,
     read_interface,
     read_ipsec,

@@ -126,7 +126,7 @@ def _ikelabd(given: Given) -> tuple[Wishes, ...]:
 
 def _racoon(given: Given) -> tuple[Wishes, ...]:
     from harness.daemon.configuration import ConfigurationError
-    from harness.daemon.racoon_dialect import read_racoon
+    from harness.daemon.racoon.dialect import read_racoon
     from harness.verdict.diagnosis.engine import wishes_v1
 
     try:

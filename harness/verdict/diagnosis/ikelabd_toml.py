@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.daemon.configuration import ConfigurationError
 from harness.daemon.credentials import Credentials
-from harness.daemon.toml_dialect import read_toml
+from harness.daemon.native.dialect import read_toml
 from harness.verdict.diagnosis import strongswan
 from harness.verdict.diagnosis.engine import wishes_v1, wishes_v2
 from harness.verdict.diagnosis.wishes import Place, Setting, Spelled, Value, Wishes

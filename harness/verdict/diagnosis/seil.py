@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-from harness.daemon import seil_keys as keys
 from harness.daemon.configuration import ConfigurationError
-from harness.daemon.seil_dialect import read_seil
-from harness.daemon.seil_lines import Setting as Line
-from harness.daemon.seil_lines import read_lines
+from harness.daemon.seil import keys
+from harness.daemon.seil.dialect import read_seil
+from harness.daemon.seil.lines import Setting as Line
+from harness.daemon.seil.lines import read_lines
 from harness.ike.transforms import ENCRYPTIONS, INTEGRITIES, KEY_EXCHANGES, PRFS
 from harness.verdict.diagnosis.alternatives import NONE, Alternative, Aspect, SaKind
 from harness.verdict.diagnosis.engine import wishes_v1

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from harness.daemon.exemption import exempt
-from harness.daemon.kernel_plane import KernelPlane
+from harness.daemon.kernel.plane import KernelPlane
 from harness.ike.address import Address, Path
 from harness.ike.transforms import encryption, integrity
 from harness.kernel.socket import XfrmSocket

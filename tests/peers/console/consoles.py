@@ -18,7 +18,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import harness
-from harness.daemon.console import PROMPT
+from harness.daemon.console.program import PROMPT
 from harness.network.namespaces import Node
 from tests.daemon.engine_router import EngineRouter, control_socket
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.daemon.seil_dialect import read_seil
+from harness.daemon.seil.dialect import read_seil
 from harness.ike.v1.configuration import Lifetime
 from harness.ike.v1.identity import address_identity, name_identity, subnet_identity
 from harness.peers.connection import Certificate, Child, Connection, End, Ike, PreSharedKey, Side

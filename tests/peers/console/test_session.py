@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.daemon.console import PROMPT
+from harness.daemon.console.program import PROMPT
 from harness.network.namespaces import Node, Spawner
 from harness.peers.console.session import Session
 from harness.peers.console.settings import Box, Serial, Ssh, Telnet, Way

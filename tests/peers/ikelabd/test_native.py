@@ -6,7 +6,7 @@ import pytest
 
 from harness.daemon.configuration import DaemonConfiguration
 from harness.daemon.credentials import Credentials
-from harness.daemon.toml_dialect import read_toml
+from harness.daemon.native.dialect import read_toml
 from harness.ike.v1.configuration import Lifetime
 from harness.ike.v2.connection import Anchors, Retransmission, SharedKey, Signer
 from harness.peers.connection import Connection, PreSharedKey

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from harness.daemon.seil_dialect import read_seil
+from harness.daemon.seil.dialect import read_seil
 from harness.ike.address import Address
 from harness.ike.transforms import encryption, integrity, key_exchange, prf
 from harness.ike.v1 import configuration as v1
