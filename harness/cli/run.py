@@ -39,6 +39,11 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--moon", metavar="PEER", help="peers in the role of moon, by commas")
     parser.add_argument("--sun", metavar="PEER", help="peers in the role of sun, by commas")
     parser.add_argument("--both-ways", action="store_true", help="exchange the roles too")
+    parser.add_argument(
+        "--in-turns",
+        action="store_true",
+        help="run each scenario with one pair only: the pairs take turns",
+    )
     parser.add_argument("--kernel", metavar="auto|host|NAME", help="the kernel to run in")
     parser.add_argument("--clock", choices=("auto", "virtual", "real"), help="whose time it is")
     parser.add_argument(
@@ -117,6 +122,7 @@ def pytest_arguments(options: argparse.Namespace) -> list[str]:
         value = getattr(options, name)
         if value is not None:
             arguments.append(f"--{name.replace('_', '-')}={value}")
+    arguments += ["--in-turns"] * options.in_turns
     arguments += ["--both-ways"] * options.both_ways + ["--strict-verdicts"] * options.strict
     arguments += ["--ladder"] * options.ladder
     arguments += [f"--scenario={name}" for name in options.scenarios]

@@ -67,6 +67,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run only the scenario of this name (may be given more than once)",
     )  # fmt: skip
     group.addoption(
+        "--in-turns", dest="ikelab_in_turns", action="store_true",
+        help="run each scenario with one pair only: the pairs take turns",
+    )  # fmt: skip
+    group.addoption(
         "--both-ways", dest="ikelab_both_ways", action="store_true",
         help="run every pair with the roles exchanged too",
     )  # fmt: skip

@@ -99,7 +99,7 @@ def _leave_replay(item: pytest.Item) -> MachineError | None:
 def _job(item: pytest.Item, where: Plan) -> Job:
     peers = peers_of(item)
     options: dict[str, str | int | None] = {f"ikelab_{role}": name for role, name in peers.items()}
-    options["ikelab_both_ways"] = 0
+    options["ikelab_both_ways"] = options["ikelab_in_turns"] = 0
     options["ikelab_clock"] = where.clock
     options["ikelab_seed"] = where.seed
     options["ikelab_data_plane"] = options_of(item.config).data_plane

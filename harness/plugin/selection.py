@@ -19,6 +19,7 @@ from harness.scenario import MARKER, Scenario
 
 CAPABILITIES = pytest.StashKey[Capabilities]()
 DEFAULT_SEED = 1
+ROLES = ("moon", "sun")
 SEIL = "ikelabd"
 """The peer behind the fixture `seil`, which no option changes."""
 
@@ -34,15 +35,19 @@ class Plan:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a scenario with moon and sun once for each pair, one with one of them for each of it."""
-    pairs = options_of(metafunc.config).pairs
+    """Run a scenario with moon and sun once for each pair, one with one of them for each of it.
+
+    Where there is one role, none are exchanged: it is played by the peers that are named for it.
+    """
+    options = options_of(metafunc.config)
     if {"moon", "sun"} <= set(metafunc.fixturenames):
+        pairs = options.pairs
         names = [f"{moon}-{sun}" for moon, sun in pairs]
         metafunc.parametrize(("moon", "sun"), pairs, indirect=True, ids=names)
         return
-    for place, role in enumerate(("moon", "sun")):
+    for role, named in (("moon", options.moons), ("sun", options.suns)):
         if role in metafunc.fixturenames:
-            peers = list(dict.fromkeys(pair[place] for pair in pairs))
+            peers = list(dict.fromkeys(named))
             metafunc.parametrize(role, peers, indirect=True, ids=peers)
 
 
@@ -63,8 +68,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             return
     if wanted:
         kept = [item for item in items if (facts := scenario_of(item)) and facts.name in wanted]
-        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-        items[:] = kept
+        _keep(config, items, kept)
+    if config.option.ikelab_in_turns:
+        _keep(config, items, _in_turns(items))
+
+
+def _keep(config: pytest.Config, items: list[pytest.Item], kept: list[pytest.Item]) -> None:
+    chosen = {id(item) for item in kept}
+    config.hook.pytest_deselected(items=[item for item in items if id(item) not in chosen])
+    items[:] = kept
+
+
+def _in_turns(items: list[pytest.Item]) -> list[pytest.Item]:
+    """One item of those that differ only in their peers: each pair has its turn."""
+    alike: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        own = getattr(item, "callspec", None)
+        others = {k: v for k, v in own.params.items() if k not in ROLES} if own else {}
+        alike.setdefault(f"{item.nodeid.partition('[')[0]} {others}", []).append(item)
+    return [group[number % len(group)] for number, group in enumerate(alike.values())]
 
 
 def _refuse(config: pytest.Config, items: list[pytest.Item], sentence: str) -> None:

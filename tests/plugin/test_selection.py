@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which runs a command line leads to; nothing is run here."""
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PEERS = ("--moon", "strongswan@5.9.8,ikelabd", "--sun", "strongswan@6.0.1")
+
+
+def runs(*options: str) -> list[tuple[str, str]]:
+    """Each run's scenario function and the peers that it is with."""
+    command = [sys.executable, "-m", "pytest", "-p", "harness.plugin", "-q", "--collect-only"]
+    listed = subprocess.run(
+        [*command, *PEERS, *options, "scenarios"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    lines = (line for line in listed.stdout.splitlines() if "::" in line)
+    split = (line.partition("::")[2].partition("[") for line in lines)
+    return [(function, peers.rstrip("]")) for function, _, peers in split]
+
+
+def test_in_turns_runs_each_scenario_once_and_gives_each_pair_its_share() -> None:
+    every, turns = runs("--both-ways"), runs("--both-ways", "--in-turns")
+    assert set(turns) <= set(every)
+    assert {function for function, _ in turns} == {function for function, _ in every}
+    assert max(Counter(function for function, _ in turns).values()) == 1
+    pairs = Counter(peers for _, peers in turns if "-" in peers)
+    assert set(pairs) == {
+        "strongswan@5.9.8-strongswan@6.0.1",
+        "ikelabd-strongswan@6.0.1",
+        "strongswan@6.0.1-strongswan@5.9.8",
+        "strongswan@6.0.1-ikelabd",
+    }
+    assert max(pairs.values()) <= 2 * min(pairs.values())
+
+
+def test_the_only_role_of_a_scenario_is_played_by_the_peers_that_are_named_for_it() -> None:
+    assert {peers for function, peers in runs("--both-ways") if function == "test_dpd"} == {
+        "strongswan@6.0.1"
+    }
