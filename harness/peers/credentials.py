@@ -51,15 +51,20 @@ class Authority:
         return _pem(signer._sign(self.name, _key(self.name), constraints, None, self.now))
 
     def certify(
-        self, identity: str, *, kind: Kind = "ecdsa", now: datetime.datetime | None = None
+        self,
+        identity: str,
+        *,
+        kind: Kind = "ecdsa",
+        now: datetime.datetime | None = None,
+        rsa_bits: int = RSA_BITS,
     ) -> Certificate:
         """Credentials for an end, with `identity` as the certificate's subjectAltName.
 
         The certificate is valid around `now`, by default the authority's. What is trusted is the
-        uppermost authority.
+        uppermost authority. A key of 2048 `rsa_bits` takes an emulated guest some five seconds.
         """
         name = f"{self.name}/{identity}"
-        key = _key(name) if kind == "ecdsa" else _rsa_key(name)
+        key = _key(name) if kind == "ecdsa" else _rsa_key(name, rsa_bits)
         constraints = x509.BasicConstraints(False, None)
         certificate = self._sign(identity, key, constraints, identity, now or self.now)
         text = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
@@ -108,18 +113,18 @@ def _key(name: str) -> ec.EllipticCurvePrivateKey:
 
 
 @functools.cache
-def _rsa_key(name: str) -> rsa.RSAPrivateKey:
+def _rsa_key(name: str, bits: int) -> rsa.RSAPrivateKey:
     """An RSA key (RFC 8017 3): libraries make none from a name."""
-    p, q = (_prime(_octets(f"{name}, {which}", RSA_BITS // 16)) for which in "pq")
+    p, q = (_prime(_octets(f"{name}, {which}", bits // 16), bits // 2) for which in "pq")
     d = pow(EXPONENT, -1, math.lcm(p - 1, q - 1))
     public = rsa.RSAPublicNumbers(EXPONENT, p * q)
     crt = rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q)
     return rsa.RSAPrivateNumbers(p, q, d, *crt, public).private_key()
 
 
-def _prime(start: int) -> int:
-    """The first probable prime from `start` on, with as many bits as half an RSA key."""
-    candidate = start | 3 << (RSA_BITS // 2 - 2) | 1
+def _prime(start: int, bits: int) -> int:
+    """The first probable prime of so many bits from `start` on."""
+    candidate = start | 3 << (bits - 2) | 1
     while not _is_prime(candidate):
         candidate += 2
     return candidate

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.capture.exchanges import MainMode, QuickMode
@@ -13,12 +14,15 @@ from harness.lab.lab import Lab
 from harness.lab.net import Net
 from harness.network.topologies import SEIL
 from harness.peers.contract import NativeFile, Peer
+from harness.peers.credentials import Authority
 from harness.scenario import scenario
 from scenarios.ikev1_seil.agreements import CONN, IPSEC_CONF, IPSEC_SECRETS
 from scenarios.ikev1_seil.observed import algorithms, esp, installed, messages
 
 A = Phase1Attribute
-CERTIFICATES = Path(__file__).parent / "certificates"
+AUTHORITY = Authority("ikelab RSA CA", datetime.now(UTC))
+RSA_BITS = 1024
+"""As racoon's users had them."""
 RACOON = Path("/run/racoon.conf")
 HASH = "d2ea5cd6.0"
 """What `openssl x509 -hash` makes of the authority's name, and where racoon looks for it."""
@@ -108,11 +112,12 @@ def between(lab: Lab, seil: Peer, sun: Peer, files: tuple[NativeFile, ...], **se
 
 def racoon(whom: str, sainfo: str) -> tuple[NativeFile, ...]:
     """racoon.conf first, then what it names."""
+    own = AUTHORITY.certify("racoon.ikelab.example", kind="rsa", rsa_bits=RSA_BITS)
     given = {
         RACOON.name: REMOTE.format(whom=whom) + sainfo,
-        "cert/host_cert.pem": pem("racoon_cert"),
-        "cert/host_priv.pem": pem("racoon_priv"),
-        f"cert/{HASH}": pem("ca_cert"),
+        "cert/host_cert.pem": own.certificate,
+        "cert/host_priv.pem": own.private_key,
+        f"cert/{HASH}": own.authority,
     }
     return tuple(NativeFile(str(RACOON.parent / name), text) for name, text in given.items())
 
@@ -131,19 +136,15 @@ def swan(**settings: str) -> tuple[NativeFile, ...]:
         "auto": "add",
         **settings,
     }
+    own = AUTHORITY.certify("sun.ikelab.example", kind="rsa", rsa_bits=RSA_BITS)
     text = f"conn {CONN}\n" + "".join(f"        {key}={value}\n" for key, value in conn.items())
     return (
         NativeFile(IPSEC_CONF, text),
         NativeFile(IPSEC_SECRETS, ": RSA own.pem\n"),
-        NativeFile("/etc/ipsec.d/certs/own.pem", pem("sun_cert")),
-        NativeFile("/etc/ipsec.d/private/own.pem", pem("sun_priv")),
-        NativeFile("/etc/ipsec.d/cacerts/authority.pem", pem("ca_cert")),
+        NativeFile("/etc/ipsec.d/certs/own.pem", own.certificate),
+        NativeFile("/etc/ipsec.d/private/own.pem", own.private_key),
+        NativeFile("/etc/ipsec.d/cacerts/authority.pem", own.authority),
     )
-
-
-def pem(name: str) -> str:
-    """One of the lab's certificates or keys."""
-    return (CERTIFICATES / f"{name}.pem").read_text()
 
 
 def proved_by_signatures(net: Net, *, initiator: str, responder: str) -> None:
@@ -171,7 +172,7 @@ def proved_by_signatures(net: Net, *, initiator: str, responder: str) -> None:
         assert (message.sender, message.sealed) == (sender, True)
         assert message.only(Identification).id_type == IdType.DER_ASN1_DN
         assert PayloadType.CERT in message.kinds
-        assert len(message.only(Signature).data) == 256
+        assert len(message.only(Signature).data) == RSA_BITS // 8
 
 
 def protects(net: Net, cipher: str, mac: str) -> None:
