@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Functions that run in a node as programs."""
 
+import importlib
 import json
 import os
 import signal
@@ -16,7 +17,11 @@ def report(arguments: Sequence[str]) -> int:
     found = {
         "arguments": list(arguments),
         "environment": dict(os.environ),
-        "descriptors": sorted(n for n in numbers if os.path.exists(f"/proc/self/fd/{n}")),
+        "low descriptors": sorted(
+            n for n in numbers if n < 256 and os.path.exists(f"/proc/self/fd/{n}")
+        ),
+        # What is not loaded yet is found as well.
+        "imports": importlib.import_module("colorsys").__name__,
         "name": name,
         "session leader": os.getsid(0) == os.getpid(),
         "SIGPIPE ignored": signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN,

@@ -48,7 +48,8 @@ def test_a_loaded_function_runs_as_a_program_of_its_own(lab: Lab) -> None:
         assert status == 7
         assert found == {
             "arguments": ["one", "two"],
-            "descriptors": [0, 1, 2, 9],
+            "low descriptors": [0, 1, 2, 9],
+            "imports": "colorsys",
             "session leader": True,
             "SIGPIPE ignored": True,
             "SIGCHLD default": True,
