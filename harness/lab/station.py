@@ -129,8 +129,8 @@ class Station:
             return
         for spi in (old.outbound, old.inbound):
             await self.journal.first(
-                SaDeleted,
-                lambda gone, spi=spi: gone.sa.spi == spi,  # type: ignore[misc]
+                object,
+                lambda event, spi=spi: _removes(event, spi),  # type: ignore[misc]
                 f"deletion of SA 0x{spi:08x}",
                 within,
                 self._came_up.get(old.inbound, 0),
@@ -209,6 +209,17 @@ class Station:
                     await asyncio.sleep(POLL)
         except TimeoutError:
             raise NotSeen(f"{self.node.name}: {old} is still there after {within:g} s") from None
+
+
+def _removes(event: object, spi: int) -> bool:
+    """Whether the kernel tells with this that it has an SA no more.
+
+    One whose lifetime ends it removes itself, and then says only that.
+    """
+    match event:
+        case SaDeleted(sa=sa) | Expire(sa=sa, hard=True):
+            return bool(sa.spi == spi)
+    return False
 
 
 def _same(one: ChildSa, other: ChildSa) -> bool:

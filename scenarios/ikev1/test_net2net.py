@@ -12,6 +12,10 @@ IKEV1 = NET_NET.with_ike(version=1, proposals=("aes256-sha256-modp2048",)).with_
     proposals=("aes256-sha256-modp2048",)
 )
 REKEYS = 3
+TOO_EARLY = (
+    "the responder of a Quick Mode has its SAs with the third message, and what the initiator "
+    "sends right behind that may come before (RFC 2409 5.5)"
+)
 
 
 @scenario(
@@ -37,7 +41,7 @@ def test_ikev1_net2net(lab: Lab, moon: Peer, sun: Peer) -> None:
 
 @scenario(
     "ikev1-rekey",
-    "A Quick Mode replaces a pair of IPsec SAs before it expires, and nothing is lost.",
+    "A Quick Mode replaces a pair of IPsec SAs in time, at the cost of one datagram at most.",
     rfc="2409 5.5",
     needs=("esp",),
 )
@@ -45,7 +49,7 @@ def test_ikev1_rekey(lab: Lab, moon: Peer, sun: Peer) -> None:
     connection = IKEV1.with_child(on="moon", life=10, rekey=5, keep_rekeyed=2).with_child(
         on="sun", life=600, rekey=500, keep_rekeyed=2
     )
-    net = lab.up(MOON_SUN, moon=moon, sun=sun, connection=connection)
+    net = lab.up(MOON_SUN, moon=moon, sun=sun, connection=connection, without={"loss": TOO_EARLY})
     child = established(net)
     with net.traffic("alice", "bob", every=0.2) as flow:
         for _ in range(REKEYS):
@@ -53,7 +57,7 @@ def test_ikev1_rekey(lab: Lab, moon: Peer, sun: Peer) -> None:
             assert new.reqid == child.reqid
             net.moon.await_deleted(child, within=9)
             child = new
-    assert flow.lost == 0
+    assert flow.lost <= REKEYS
 
 
 def established(net: Net) -> ChildSa:
