@@ -14,12 +14,14 @@ from harness.capture.ladder import ANSI, PLAIN
 from harness.capture.presentation import CAPTURE, ladder_of
 from harness.report.results import OUTCOMES, Run, exit_status, write_results
 from harness.report.table import print_table
-from harness.verdict.diagnosis.evidence import TEXT, read_diagnoses, text_of
+from harness.verdict.diagnosis.evidence import read_diagnoses, text_of
 from harness.verdict.diagnosis.text import MARK
 
 PROPERTY = "ikelab"
-BRIEFLY = 2
-"""How many sentences there are for a run that passed, among others."""
+WIDTH = 130
+"""Columns of the table where there is no terminal, or a narrow one: no name is broken then."""
+LONGEST_LADDER = 200
+"""Lines of a ladder that are printed."""
 
 
 class Results:
@@ -104,7 +106,7 @@ class Results:
             self.runs,
             reporter._tw._file,
             colour=reporter.hasmarkup,
-            width=max(reporter._tw.fullwidth, 100),
+            width=max(reporter._tw.fullwidth, WIDTH),
         )
         reporter.write_line(f"evidence: {self.out}, results: {self.out / 'results.json'}")
         if self.problem:
@@ -116,16 +118,8 @@ class Results:
                 self._show_ladder(reporter, run)
 
     def _show_diagnosis(self, reporter: pytest.TerminalReporter, run: Run) -> None:
-        """Say why negotiations of a run failed, briefly where many runs passed."""
-        if not run.diagnosis:
-            return
-        if run.outcome == "pass" and len(self.runs) > 1:
-            for one in run.diagnosis[:BRIEFLY]:
-                reporter.write_line(f"{run.scenario}: {one['sentence']}")
-            if len(run.diagnosis) > BRIEFLY:
-                more = len(run.diagnosis) - BRIEFLY
-                where = self.out / run.artifacts / TEXT
-                reporter.write_line(f"{run.scenario}: {more} more are in {where}")
+        """Say why negotiations of a run failed; of many runs, for those that are no pass."""
+        if not run.diagnosis or (run.outcome == "pass" and len(self.runs) > 1):
             return
         reporter.section(f"{run.scenario}: why it was not agreed on", sep="-")
         for line in text_of(self.out / run.artifacts).splitlines():
@@ -137,8 +131,12 @@ class Results:
         if not (folder / CAPTURE).exists():
             return
         reporter.section(f"{run.scenario}: {' - '.join(run.peers.values())}", sep="-")
-        for line in ladder_of(folder, ANSI if reporter.hasmarkup else PLAIN):
+        lines = list(ladder_of(folder, ANSI if reporter.hasmarkup else PLAIN))
+        for line in lines[:LONGEST_LADDER]:
             reporter.write_line(line)
+        if len(lines) > LONGEST_LADDER:
+            more = len(lines) - LONGEST_LADDER
+            reporter.write_line(f"{more} more lines are in {folder / 'ladder.txt'}")
 
 
 def _run(reports: list[pytest.TestReport]) -> Run | None:
