@@ -2,6 +2,7 @@
 """Images from Debian packages: built by root and by a user, and each way in which that fails."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -51,12 +52,12 @@ def describe(folder: Path, text: str = SMALL) -> Path:
     return path
 
 
-def build(*before: str, cache: Path, image: Path, **environment: str) -> str:
+def build(*before: str, cache: Path, image: Path, source: Path = ROOT, **environment: str) -> str:
     python = user_python() if "setpriv" in " ".join(before) else sys.executable
     command = [*before, python, "-c", BUILD, str(cache), str(image)]
     done = subprocess.run(
         command,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        env={**os.environ, "PYTHONPATH": str(source), **environment},
         cwd="/",
         capture_output=True,
         text=True,
@@ -155,6 +156,14 @@ def user_python() -> str:
     return "/usr/bin/python3" if closed else sys.executable
 
 
+def user_source(common: Path) -> Path:
+    """The project where an ordinary user can read it: it may lie in root's home."""
+    source = common / "source"
+    ignored = shutil.ignore_patterns(".*", "out", "__pycache__")
+    shutil.copytree(ROOT, source, ignore=ignored)
+    return source
+
+
 def user_folder(common: Path) -> Path:
     folder = common / "cache"
     folder.mkdir()
@@ -164,7 +173,8 @@ def user_folder(common: Path) -> Path:
 
 def test_an_ordinary_user_builds_an_image(common: Path, as_user: list[str]) -> None:
     path, cache = describe(common), user_folder(common)
-    said = build(*as_user, cache=cache, image=path, HOME=str(cache))
+    source = user_source(common)
+    said = build(*as_user, cache=cache, image=path, source=source, HOME=str(cache))
     assert said.startswith("built None 1:1.35.0")
     erofs = Path(said.split()[-1])
     assert sorted(item.name for item in erofs.parent.iterdir()) == ["image.erofs", "image.json"]
@@ -180,7 +190,8 @@ def test_a_user_without_subordinate_ids_is_told_what_to_ask_for(
     common: Path, tmp_path: Path, as_user: list[str]
 ) -> None:
     (tmp_path / "etc/subuid").write_text("")
-    said = build(*as_user, cache=user_folder(common), image=describe(common))
+    cache, source = user_folder(common), user_source(common)
+    said = build(*as_user, cache=cache, image=describe(common), source=source)
     assert said.startswith("MachineError labuser has no subordinate ids in /etc/subuid, and")
     assert "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 labuser" in said
 
@@ -209,7 +220,7 @@ def test_an_ordinary_user_runs_an_item_with_the_images_of_another(
         ["unshare", "--mount", "sh", "-c", script, "sh", user_python(), "-c", program],
         env={
             **os.environ,
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(user_source(common)),
             "PYTHONDONTWRITEBYTECODE": "1",
             "HOME": str(own),
             "IKELAB_CACHE": str(own / "cache"),
