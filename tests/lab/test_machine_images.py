@@ -151,8 +151,9 @@ def as_user(tmp_path: Path) -> list[str]:
 
 def user_python() -> str:
     """A Python that an ordinary user can run: that of the tests may lie in root's home."""
-    own = Path(sys.executable).resolve()
-    closed = [path for path in own.parents if not path.stat().st_mode & 0o001]
+    own = Path(sys.executable)
+    above = (*own.parents, *own.resolve().parents)
+    closed = [path for path in above if not path.stat().st_mode & 0o001]
     return "/usr/bin/python3" if closed else sys.executable
 
 
