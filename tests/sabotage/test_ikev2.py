@@ -25,7 +25,13 @@ from scenarios.ikev2.test_mismatch import test_proposal_mismatch_child as child_
 from scenarios.ikev2.test_mismatch import test_proposal_mismatch_ike as ike_mismatch
 from scenarios.ikev2.test_mismatch import test_ts_mismatch as ts_mismatch
 from scenarios.ikev2.test_net2net_rekey import test_net2net_rekey as net2net_rekey
+from scenarios.ikev2.test_net2net_rekey import test_net2net_rekey_from_ipsec_conf as from_ipsec_conf
+from scenarios.ikev2.test_net2net_rekey import (
+    test_net2net_rekey_from_swanctl_conf as from_swanctl_conf,
+)
 from scenarios.ikev2.test_net2net_rekey import test_net2net_rekey_psk as net2net_rekey_psk
+from scenarios.ikev2.test_rekey_fuzz import test_rekey_fuzz_0 as rekey_fuzz_0
+from scenarios.ikev2.test_rekey_fuzz import test_rekey_fuzz_50 as rekey_fuzz_50
 from scenarios.ikev2.test_rekey_fuzz import test_rekey_fuzz_100 as rekey_fuzz
 from scenarios.ikev2.test_simultaneous_rekey import test_simultaneous_rekey as simultaneous_rekey
 from scenarios.ikev2.test_transport import test_transport_host2host as transport_host2host
@@ -52,14 +58,15 @@ def test_net2net_rekey_turns_red_when_a_packet_crosses_in_clear(
 
 
 @needs_esp
+@pytest.mark.parametrize("rekeyed", [net2net_rekey_psk, from_ipsec_conf, from_swanctl_conf])
 def test_net2net_rekey_turns_red_when_the_switch_drops_a_packet(
-    lab: Lab, moon: Peer, sun: Peer
+    lab: Lab, moon: Peer, sun: Peer, rekeyed: Callable[..., None]
 ) -> None:
     def drop_one(net: Net) -> None:
         net.wire("wan").drop(is_esp, sender="moon", nth=40)
 
     lab.disturb = drop_one
-    turns_red(lab, net2net_rekey_psk, moon, sun, because=r"assert 1 == 0[^$]*lost")
+    turns_red(lab, rekeyed, moon, sun, because=r"assert 1 == 0[^$]*lost")
 
 
 @needs_esp
@@ -104,9 +111,18 @@ def test_net2net_rekey_turns_red_when_the_keys_that_were_told_are_wrong(
 
 
 @needs_esp
-def test_rekey_fuzz_turns_red_without_fuzz(lab: Lab, moon: Peer, sun: Peer) -> None:
+@pytest.mark.parametrize("fuzzed", [rekey_fuzz_50, rekey_fuzz])
+def test_rekey_fuzz_turns_red_without_fuzz(
+    lab: Lab, moon: Peer, sun: Peer, fuzzed: Callable[..., None]
+) -> None:
     lab.rewrite = with_side(child={"jitter": 0})
-    turns_red(lab, rekey_fuzz, moon, sun, because=r"assert \(40 - 40\) > ")
+    turns_red(lab, fuzzed, moon, sun, because=r"assert \(40 - 40\) > ")
+
+
+@needs_esp
+def test_rekey_fuzz_0_turns_red_with_fuzz(lab: Lab, moon: Peer, sun: Peer) -> None:
+    lab.rewrite = with_side(child={"jitter": 20})
+    turns_red(lab, rekey_fuzz_0, moon, sun, because="assert")
 
 
 @needs_esp
