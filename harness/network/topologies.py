@@ -59,6 +59,20 @@ MOON_SUN_IPV6 = Topology(
     ),
 )
 
+# The gateways have a way to each other in both IP versions, the hosts one only: a packet that is
+# not put into the tunnel of the other version would find its way in clear.
+_TWO_VERSIONS = Wire(
+    "wan",
+    (
+        interface("moon", "eth0", "192.168.0.1/24", "2001:db8::1/64"),
+        interface("sun", "eth0", "192.168.0.2/24", "2001:db8::2/64"),
+    ),
+)
+IPV6_IN_IPV4 = replace(
+    MOON_SUN_IPV6, name="ipv6-in-ipv4", wires=(_TWO_VERSIONS, *MOON_SUN_IPV6.wires[1:])
+)
+IPV4_IN_IPV6 = replace(MOON_SUN, name="ipv4-in-ipv6", wires=(_TWO_VERSIONS, *MOON_SUN.wires[1:]))
+
 HOST_TO_HOST = Topology(
     "host-to-host",
     (NodeSpec("host1"), NodeSpec("host3")),
@@ -208,7 +222,17 @@ NAT_IN_PATH = Topology(
     ),
 )
 
-READY = (MOON_SUN, MOON_SUN_IPV6, HOST_TO_HOST, SEIL, SEIL_NAT, SEIL_NAT_NAT, NAT_IN_PATH)
+READY = (
+    MOON_SUN,
+    MOON_SUN_IPV6,
+    IPV6_IN_IPV4,
+    IPV4_IN_IPV6,
+    HOST_TO_HOST,
+    SEIL,
+    SEIL_NAT,
+    SEIL_NAT_NAT,
+    NAT_IN_PATH,
+)
 
 
 def with_wire(topology: Topology, name: str, **changes: bool | int) -> Topology:

@@ -23,6 +23,7 @@ from harness.peers.contract import (
     Unsupported,
     keep_copy,
 )
+from harness.peers.strongswan.capabilities import check_key_exchanges
 from harness.peers.strongswan.charon import Charon
 from harness.peers.strongswan.complaints import STARTER, SWANCTL, complaints
 from harness.peers.strongswan.connections import (
@@ -98,6 +99,8 @@ class StrongSwan:
         charon = Charon(node, process, vici, listener)
         try:
             await _until_answering(node, vici, process, files, logs)
+            if side is not None:
+                await check_key_exchanges(self.name, vici, side)
             await charon.watch()
             await self._load(node, configuration, vici, files, logs)
         except BaseException:
