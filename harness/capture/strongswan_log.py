@@ -19,7 +19,8 @@ from harness.ike.transforms import ENCRYPTIONS, INTEGRITIES, Encryption, Integri
 
 LONGEST_DUMP = 1 << 16
 
-_LINE = re.compile(r"(?:^|\s)(\d+)\[(?:IKE|CHD)\] (?:<([^>]*)> )?(.*)$")
+# A connection is `<name|id>` or, before it has a name, `<id>`; a name may have any character.
+_LINE = re.compile(r"(?:^|\s)(\d+)\[(?:IKE|CHD)\] (?:<((?:.*?\|)?\d+)> )?(.*)$")
 _DUMP = re.compile(r"(.+?) => (\d+) bytes(?: @ \S+)?$")
 _OCTETS = re.compile(r" *\d+: ((?:[0-9A-F]{2} ?){1,16})")
 _USING = re.compile(r" *using (\S+) for (encryption|integrity)$")

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+import re
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -69,6 +71,14 @@ def test_a_log_with_times_before_each_line_reads_the_same(runs: Runs) -> None:
     log = runs.log("ikev2-psk")
     stamped = "".join(f"Nov 21 09:08:16 {line}\n" for line in log.splitlines())
     assert parse_log(stamped).secrets == parse_log(log).secrets
+
+
+@pytest.mark.parametrize("name", ["to>sun", "a|b", "a> b", "<x>", "with a blank"])
+def test_a_connection_may_have_any_name(name: str, runs: Runs) -> None:
+    log = runs.log("ikev2-psk")
+    called = re.sub(r"\] <[^|>\n]+(?=\|\d+> )", lambda _: f"] <{name}", log)
+    assert called != log
+    assert parse_log(called).secrets == parse_log(log).secrets
 
 
 def test_a_log_that_ends_anywhere_gives_no_key_that_the_whole_does_not(runs: Runs) -> None:
