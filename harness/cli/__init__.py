@@ -31,11 +31,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     given = list(sys.argv[1:] if arguments is None else arguments)
-    for name in given[:1] if given[:1] and given[0] in COMMANDS else COMMANDS:
-        importlib.import_module(f"harness.cli.{name}").add_to(commands)
     # What follows -- is pytest's, whatever it looks like.
     own = given[: given.index("--")] if "--" in given else given
-    options = parser.parse_args(own)
+    if own and own[0] in COMMANDS:
+        # By the command's own parser, which lets names and options stand in any order.
+        ours = importlib.import_module(f"harness.cli.{own[0]}").add_to(commands)
+        options = ours.parse_intermixed_args(own[1:])
+    else:
+        for name in COMMANDS:
+            importlib.import_module(f"harness.cli.{name}").add_to(commands)
+        options = parser.parse_args(own)
     options.for_pytest = given[len(own) + 1 :]
     try:
         status: int = options.command(options)

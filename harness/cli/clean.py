@@ -9,15 +9,16 @@ from typing import Any
 from harness.machine.cache import locate
 
 
-def add_to(commands: Any) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
+def add_to(commands: Any) -> argparse.ArgumentParser:
+    """Add the command to the parser, and return its own."""
+    parser: argparse.ArgumentParser = commands.add_parser(
         "clean",
         help="remove images, snapshots and what dead runs left",
         description="Remove everything from the project's cache that no run is using; "
         "setup makes it again.",
     )
     parser.set_defaults(command=command)
+    return parser
 
 
 def command(options: argparse.Namespace) -> int:

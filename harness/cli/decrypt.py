@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 USAGE = 2
 
 
-def add_to(commands: Any) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
+def add_to(commands: Any) -> argparse.ArgumentParser:
+    """Add the command to the parser, and return its own."""
+    parser: argparse.ArgumentParser = commands.add_parser(
         "decrypt",
         help="show who said what in a capture, decrypted",
         description="Show the messages of a pcap or pcapng file, one line each, decrypted where "
@@ -39,6 +39,7 @@ def add_to(commands: Any) -> None:
         help="try each line of a file as the preshared key of an Aggressive Mode exchange",
     )
     parser.set_defaults(command=command)
+    return parser
 
 
 def command(options: argparse.Namespace) -> int:

@@ -46,14 +46,15 @@ class Check:
     needed: bool = True
 
 
-def add_to(commands: Any) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
+def add_to(commands: Any) -> argparse.ArgumentParser:
+    """Add the command to the parser, and return its own."""
+    parser: argparse.ArgumentParser = commands.add_parser(
         "doctor",
         help="say what this machine can do, and what mends what it cannot",
         description="Exit status 0 if scenarios can be run here, else 1.",
     )
     parser.set_defaults(command=command)
+    return parser
 
 
 def command(options: argparse.Namespace) -> int:

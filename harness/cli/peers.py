@@ -13,10 +13,13 @@ from harness.peers.registry import known_peers
 from harness.plugin.options import IMAGES
 
 
-def add_to(commands: Any) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser("peers", help="list the peers, and which are built")
+def add_to(commands: Any) -> argparse.ArgumentParser:
+    """Add the command to the parser, and return its own."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "peers", help="list the peers, and which are built"
+    )
     parser.set_defaults(command=command)
+    return parser
 
 
 def command(options: argparse.Namespace) -> int:

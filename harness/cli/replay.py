@@ -16,9 +16,9 @@ from harness.plugin.runs import SCHEMA
 CAPTURE = "capture.pcapng"
 
 
-def add_to(commands: Any) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
+def add_to(commands: Any) -> argparse.ArgumentParser:
+    """Add the command to the parser, and return its own."""
+    parser: argparse.ArgumentParser = commands.add_parser(
         "replay",
         help="run again what a run's folder holds",
         description="Run a scenario again as DIR/replay.json says, and compare the captures.",
@@ -34,6 +34,7 @@ def add_to(commands: Any) -> None:
         help="where the scenarios are, if not the project's",
     )
     parser.set_defaults(command=command)
+    return parser
 
 
 def command(options: argparse.Namespace) -> int:

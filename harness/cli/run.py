@@ -26,9 +26,9 @@ COMMON = (
 ROOTED = ("--rootdir", str(HERE), "-c", str(HERE / "pyproject.toml"))
 
 
-def add_to(commands: Any) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
+def add_to(commands: Any) -> argparse.ArgumentParser:
+    """Add the command to the parser, and return its own."""
+    parser: argparse.ArgumentParser = commands.add_parser(
         "run",
         help="run scenarios and write their evidence",
         description="Run scenarios of the catalogue, all of them if none is named. What follows "
@@ -66,6 +66,7 @@ def add_to(commands: Any) -> None:
         "--folder", type=Path, default=HERE / "scenarios", help="where the scenarios are"
     )
     parser.set_defaults(command=command)
+    return parser
 
 
 def command(options: argparse.Namespace) -> int:

@@ -26,6 +26,8 @@ USAGE = 2
         (["run", "--folder", "nowhere"], "--folder nowhere: there is no such folder"),
         (["run", "delete-ike", "--out", "/proc/nowhere"], "--out /proc/nowhere: "),
         (["run", "--fast"], "unrecognized arguments: --fast"),
+        (["run", "delete-ike", "--seed", "1", "nonsense"], "there is no scenario 'nonsense'"),
+        (["replay"], "the following arguments are required: DIR"),
         (["replay", "nowhere"], "nowhere/replay.json: No such file or directory; name the folder"),
         (["wander"], "invalid choice: 'wander'"),
         ([], "the following arguments are required: COMMAND"),
