@@ -18,6 +18,7 @@ from harness.plugin.runs import (
     peers_of,
     plan_of,
     run_folder,
+    seated,
     tell,
     write_replay,
 )
@@ -119,6 +120,8 @@ def _reports(item: pytest.Item, result: Result) -> list[pytest.TestReport]:
         for name, note in report.user_properties:
             if name == PROPERTY:
                 note |= {"lab_s": round(result.lab_s, 6), "wall_s": round(result.wall_s, 3)}
+                # On its way out of the guest the order was lost.
+                note["peers"] = seated(item, note["peers"])
                 # Only the host knows the folder: in the guest there is one.
                 note["folder"] = run_folder(item).name
         reports.append(report)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,12 @@ def peers_of(item: pytest.Item) -> dict[str, str]:
     """The names of the peers of an item, by their role."""
     parameters = getattr(getattr(item, "callspec", None), "params", {})
     return {role: parameters[role] for role in ("moon", "sun") if role in parameters}
+
+
+def seated(item: pytest.Item, peers: Mapping[str, str]) -> dict[str, str]:
+    """Peers by their node, in the order of the scenario's parameters and not of their starts."""
+    seats = [*getattr(item, "fixturenames", ()), *peers]
+    return {node: peers[node] for node in seats if node in peers}
 
 
 def run_name(item: pytest.Item) -> str:

@@ -12,7 +12,7 @@ from harness.capture.recording import RecordingFailed
 from harness.network.wires import FramesLost
 from harness.peers.contract import Unsupported
 from harness.plugin.fixtures import LAB
-from harness.plugin.runs import peers_of, plan_of, run_folder, run_name
+from harness.plugin.runs import peers_of, plan_of, run_folder, run_name, seated
 from harness.plugin.selection import scenario_of
 
 PROPERTY = "ikelab"
@@ -30,7 +30,7 @@ def note_on(
     lab = item.stash.get(LAB, None)
     return {
         "scenario": facts.name if facts else None,
-        "peers": (lab.peers if lab else {}) or peers_of(item),
+        "peers": seated(item, (lab.peers if lab else {}) or peers_of(item)),
         "kernel": where.kernel,
         "clock": where.clock,
         "seed": where.seed,

@@ -36,7 +36,7 @@ SCENARIOS = """
     @scenario("own-pass", "Both ends agree, and traffic crosses.")
     def test_pass(lab, moon, sun):
         assert Path(__file__).with_name("beside.txt").read_text() == "it travels along"
-        net = lab.up(MOON_SUN, moon=moon, sun=sun, connection=NET)
+        net = lab.up(MOON_SUN, sun=sun, moon=moon, connection=NET)
         net.moon.initiate("net")
         with net.traffic("alice", "bob") as flow:
             flow.await_crossed(3)
