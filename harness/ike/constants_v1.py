@@ -304,12 +304,3 @@ class CfgAttribute(IntEnum):
     UNITY_FW_TYPE = 28680
     UNITY_BACKUP_SERVERS = 28681
     UNITY_DDNS_HOSTNAME = 28682
-
-
-class XauthType(IntEnum):
-    """How XAUTH asks (draft-beaulieu-ike-xauth 6.2)."""
-
-    GENERIC = 0
-    RADIUS_CHAP = 1
-    OTP = 2
-    S_KEY = 3

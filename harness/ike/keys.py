@@ -130,16 +130,3 @@ def _cut(material: bytes, sizes: tuple[int, ...]) -> list[bytes]:
         pieces.append(material[start : start + size])
         start += size
     return pieces
-
-
-def with_ppk(prf: Prf, keys: IkeKeys, ppk: bytes) -> IkeKeys:
-    """The keys after mixing in a post-quantum preshared key (RFC 8784 section 3)."""
-    return IkeKeys(
-        d=prf_plus(prf, ppk, keys.d, prf.key_size),
-        ai=keys.ai,
-        ar=keys.ar,
-        ei=keys.ei,
-        er=keys.er,
-        pi=prf_plus(prf, ppk, keys.pi, prf.key_size),
-        pr=prf_plus(prf, ppk, keys.pr, prf.key_size),
-    )

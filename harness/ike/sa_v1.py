@@ -13,6 +13,7 @@ from struct import Struct
 from typing import ClassVar
 
 from harness.ike.attributes import Attribute, decode_attributes, encode_attributes
+from harness.ike.constants_v1 import Doi, Situation
 from harness.ike.malformed import Malformed
 from harness.ike.proposals import (
     MORE_TRANSFORMS,
@@ -25,8 +26,8 @@ from harness.ike.proposals import (
 
 _WORD = Struct(">I")
 _TRANSFORM = Struct(">BBHBBH")
-_IPSEC_DOI = 1
-_LABELED = 0x02 | 0x04  # SIT_SECRECY and SIT_INTEGRITY put labels before the proposals
+_IPSEC_DOI = int(Doi.IPSEC)
+_LABELED = int(Situation.SECRECY | Situation.INTEGRITY)  # Labels before the proposals.
 _SMALL = 64
 
 
@@ -68,7 +69,7 @@ class SecurityAssociation:
 
     proposals: tuple[Proposal[Transform], ...] = ()
     doi: int = _IPSEC_DOI
-    situation: int | None = 1
+    situation: int | None = int(Situation.IDENTITY_ONLY)
     opaque: bytes = b""
     flags: int = 0
 

@@ -9,6 +9,7 @@ from struct import Struct
 from typing import ClassVar
 
 from harness.ike.attributes import Attribute, decode_attributes, encode_attributes
+from harness.ike.constants_v2 import TransformAttribute
 from harness.ike.proposals import (
     MORE_TRANSFORMS,
     Proposal,
@@ -19,7 +20,7 @@ from harness.ike.proposals import (
 )
 
 _TRANSFORM = Struct(">BBHBBH")
-_KEY_LENGTH = 14
+_KEY_LENGTH = int(TransformAttribute.KEY_LENGTH)
 _SMALL = 64
 
 

@@ -47,23 +47,6 @@ _SEALED = frozenset({Encrypted.payload_type, EncryptedFragment.payload_type})
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
-    """The 28 octets that start every message, as they stand (RFC 2408 3.1, RFC 7296 3.1).
-
-    The SPIs are IKEv1's cookies, 8 octets each. `version` is major << 4 | minor.
-    """
-
-    initiator_spi: bytes
-    responder_spi: bytes
-    next_payload: int
-    version: int
-    exchange: int
-    flags: int
-    message_id: int
-    length: int
-
-
-@dataclass(frozen=True, slots=True)
 class Message:
     """A message of either version: header fields, payloads, and what is not payloads.
 
@@ -101,15 +84,6 @@ class Message:
         """The SK or SKF payload at the end of an IKEv2 message, or None."""
         last = self.payloads[-1] if self.payloads else None
         return last if isinstance(last, Encrypted | EncryptedFragment) else None
-
-
-def decode_header(datagram: bytes | bytearray | memoryview) -> Header:
-    """The header alone, which is enough to find the SA; raises `Malformed` below 28 octets."""
-    if len(datagram) < HEADER_SIZE:
-        raise Malformed(
-            f"a message of {len(datagram)} octets", 0, "a header of 28 octets", _RFC_HEADER
-        )
-    return Header(*_HEADER.unpack_from(datagram))
 
 
 def decode(datagram: bytes | bytearray | memoryview) -> Message:

@@ -43,10 +43,6 @@ class Sad:
     def __repr__(self) -> str:
         return f"Sad({', '.join(str(sa) for sa in self._sas)})"
 
-    def by_spi(self, spi: int) -> tuple[SecurityAssociation, ...]:
-        """All SAs with an SPI (host order): more than one where SPIs are chosen by hand."""
-        return tuple(sa for sa in self._sas if sa.spi == spi)
-
     def find(
         self,
         *,

@@ -192,23 +192,6 @@ class XfrmSocket:
         doing = f"deleting policy {direction} {selector}"
         await self._ask(MessageType.DELPOLICY, body, attributes, doing=doing)
 
-    async def get_policy(
-        self,
-        selector: Selector,
-        direction: str,
-        *,
-        index: int = 0,
-        mark: Mark | None = None,
-        if_id: int | None = None,
-        type: str = "main",
-    ) -> Policy:
-        """One policy as it is now, chosen as `delete_policy` chooses; ENOENT when there is none."""
-        body = write_policy_id(selector, direction, index)
-        attributes = which_policy(mark, if_id, type)
-        doing = f"reading policy {direction} {selector}"
-        (reply,) = await self._ask(MessageType.GETPOLICY, body, attributes, doing=doing)
-        return _policy_of(reply)
-
     async def flush_policies(self, type: str = "main") -> None:
         """Remove all policies of a type, but those of sockets."""
         attributes = which_policy(None, None, type)

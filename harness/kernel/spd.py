@@ -60,11 +60,6 @@ class Spd:
         """The policies of one direction, the most urgent first."""
         return tuple(policy for policy in self._policies if policy.direction == direction)
 
-    @property
-    def without_sockets(self) -> Spd:
-        """Only the policies of the node, without those of single sockets."""
-        return Spd(p for p in self._policies if not p.direction.startswith(SOCKET))
-
     def as_json(self) -> list[dict[str, Any]]:
         """The policies as plain values in the stable order."""
         return [policy.as_json() for policy in self._policies]

@@ -67,7 +67,7 @@ class Stream:
         self.sent = 0
         self.marker = marker(source, destination, flow)
         self._filler = _filler(self.marker, size - SMALLEST)
-        self._first_sent = self._last_sent = 0
+        self._last_sent = 0
         self._refused: dict[int, str] = {}
         self._arrivals: dict[int, int] = {}
         self._duplicated: list[int] = []
@@ -94,7 +94,7 @@ class Stream:
     def datagram(self, now: int) -> bytes:
         """Return the next datagram to send."""
         if not self.sent:
-            self._first_sent = self._last_arrival = now
+            self._last_arrival = now
         self._last_sent = now
         body = self.marker + _NUMBER.pack(self.sent) + self._filler
         self.sent += 1

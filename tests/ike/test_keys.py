@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """IKEv2 keys, against NIST's vectors and what strongSwan 6.0.1 derived with itself."""
 
-import hashlib
-import hmac
-
 import pytest
 
 from harness.ike.authentication import (
@@ -20,7 +17,6 @@ from harness.ike.keys import (
     ike_keys,
     rekeyed_skeyseed,
     skeyseed,
-    with_ppk,
 )
 from harness.ike.prfs import prf_plus
 from harness.ike.transforms import encryption, integrity, prf
@@ -197,20 +193,6 @@ def test_intermediate_exchanges_are_authenticated_as_strongswan_does():
     for previous, text, key, result in zip(before, covered, keys, results, strict=True):
         # A is the IKE header and the Encrypted payload's generic header: 32 bytes.
         assert intermediate_auth(ike_prf, key, previous, text[:32], text[32:]) == result
-
-
-def test_a_ppk_changes_d_and_both_p_keys_as_rfc_8784_says():
-    ike_prf, cipher, mac, _, _ = algorithms("multi-7")
-    keys = ike_keys(ike_prf, cipher, mac, b"s" * 32, SaOrigin(b"i" * 16, b"r" * 16, b"1" * 8,
-                                                             b"2" * 8))  # fmt: skip
-    mixed = with_ppk(ike_prf, keys, b"post-quantum preshared key")
-    # RFC 8784 section 3: SK_d = prf+ (PPK, SK_d'), and one prf+ block is prf(PPK, SK_d' | 1).
-    for which in ("d", "pi", "pr"):
-        by_hand = hmac.new(
-            b"post-quantum preshared key", getattr(keys, which) + b"\x01", hashlib.sha256
-        ).digest()
-        assert getattr(mixed, which) == by_hand
-    assert (mixed.ei, mixed.er, mixed.ai, mixed.ar) == (keys.ei, keys.er, keys.ai, keys.ar)
 
 
 def test_ah_takes_no_encryption_key():

@@ -17,7 +17,6 @@ from harness.ike.wire import (
     VERSION_2,
     Message,
     decode,
-    decode_header,
     decode_payloads,
     encode,
     encode_payloads,
@@ -52,17 +51,9 @@ def test_a_message_laid_out_by_hand_is_read_field_by_field() -> None:
     )
 
 
-def test_the_header_alone_has_every_field_as_it_stands() -> None:
-    read = decode_header(NONCE_MESSAGE[:28])
-    assert (read.initiator_spi, read.responder_spi) == (SPI_I, SPI_R)
-    assert (read.next_payload, read.version, read.exchange, read.flags) == (40, 0x20, 34, 0x20)
-    assert (read.message_id, read.length) == (1, 48)
-
-
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_any_kind_of_octets_is_read(kind: type) -> None:
     assert decode(kind(NONCE_MESSAGE)) == decode(NONCE_MESSAGE)
-    assert decode_header(kind(NONCE_MESSAGE)) == decode_header(NONCE_MESSAGE)
 
 
 def test_a_chain_keeps_order_unknown_types_and_flags() -> None:

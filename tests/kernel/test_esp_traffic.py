@@ -67,7 +67,7 @@ class Ends:
         """Send from moon to sun and return when sun's only SA shows that it was refused."""
         self.sender.sendto(b"in vain", (str(SUN), PORT))
         async with asyncio.timeout(WITHIN):
-            while not changed((await self.sun.sad()).by_spi(0x1000)[0]):
+            while not changed((await self.sun.sad()).find(spi=0x1000)):
                 await asyncio.sleep(0.01)
         with pytest.raises(BlockingIOError):
             self.receiver.recv(2000)
@@ -242,7 +242,7 @@ def test_an_sa_that_sends_tells_of_its_soft_and_hard_end_in(
             ends.sender.sendto(b"hello", (str(SUN), PORT))
         assert (await arrivals.first(Expire)).hard
         assert not (await ends.moon.sad()).established
-        assert (await ends.sun.sad()).by_spi(0x1000)[0].current.packets == 4
+        assert (await ends.sun.sad()).find(spi=0x1000).current.packets == 4
 
     run(gateways, body)
 

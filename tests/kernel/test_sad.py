@@ -132,8 +132,7 @@ def test_an_sa_is_found_by_what_is_given_of_it() -> None:
     assert sad.find(destination="192.0.2.1") == BACK
     assert sad.find(spi=3, destination=MOON) is None
     assert sad.find(spi=3, protocol="ah") is None
-    assert sad.by_spi(3) == (CBC,)
-    assert sad.by_spi(4) == ()
+    assert sad.find(spi=4) is None
 
 
 def test_a_snapshot_is_a_collection_of_its_sas() -> None:

@@ -181,7 +181,6 @@ def test_a_deletion_with_an_index_removes_that_policy(namespace: Namespace) -> N
             await xfrm.add_policy(replace(OUT, mark=Mark(value)))
         first, second = await xfrm.spd()
         index, mark = second.index, second.mark
-        assert await xfrm.get_policy(OUT.selector, "out", index=index, mark=mark) == second
         await xfrm.delete_policy(OUT.selector, "out", index=index, mark=mark)
         assert list(await xfrm.spd()) == [first]
 
@@ -193,7 +192,6 @@ def test_policies_differ_by_mark_and_by_interface_id(namespace: Namespace) -> No
         marked, bound = replace(OUT, mark=Mark(7)), replace(OUT, if_id=3)
         for policy in (OUT, marked, bound):
             await xfrm.add_policy(policy)
-        assert (await xfrm.get_policy(OUT.selector, "out", mark=Mark(7))).mark == Mark(7)
         await xfrm.delete_policy(OUT.selector, "out", if_id=3)
         await xfrm.delete_policy(OUT.selector, "out", mark=Mark(7))
         (left,) = await xfrm.spd()
@@ -232,7 +230,6 @@ def test_the_policy_of_a_socket_says_that_it_is_one(namespace: Namespace) -> Non
             udp.setsockopt(socket.IPPROTO_IP, IP_XFRM_POLICY, request[16:])
             (policy,) = await xfrm.spd()
             assert policy.direction == "socket-in"
-            assert not (await xfrm.spd()).without_sockets
 
     run(namespace, body)
 

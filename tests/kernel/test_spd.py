@@ -30,10 +30,6 @@ def test_the_policies_of_a_direction_come_the_most_urgent_first() -> None:
     assert Spd([OUT, IN, EXEMPT]).of("out") == (EXEMPT, OUT)
 
 
-def test_policies_of_sockets_can_be_left_out() -> None:
-    assert Spd([OUT, SOCKET]).without_sockets == Spd([OUT])
-
-
 def test_a_snapshot_is_a_collection_of_its_policies() -> None:
     spd = Spd([OUT, IN])
     assert len(spd) == 2

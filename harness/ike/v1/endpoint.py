@@ -160,12 +160,6 @@ class Endpoint:
         if session is not None:
             session.follow(Path(session.negotiation.path.local, remote))
 
-    def count_traffic(self, inbound_spi: bytes, octets: int, now: float) -> None:
-        """Note that an IPsec SA carried that many octets more, for lifetimes in kilobytes."""
-        record = self._hub.ipsec.get(inbound_spi)
-        if record is not None:
-            self._hub.ipsec.count(record, octets, now)
-
     def delete_child(self, inbound_spi: bytes, now: float) -> None:
         """Delete an IPsec SA and tell the peer; raises LookupError."""
         record = self._hub.ipsec.get(inbound_spi)

@@ -34,7 +34,6 @@ class Record:
     started: float
     established: float
     held: bool
-    octets: int = 0
 
     @property
     def rekeys(self) -> bool:
@@ -150,18 +149,6 @@ class IpsecSas:
             self._timers.set(
                 (record.sa.inbound_spi, "rekey"), at, lambda then: self._rekey(record, then)
             )
-
-    def count(self, record: Record, octets: int, now: float) -> None:
-        """Add to what an IPsec SA has carried, and rekey or end it where that is too much."""
-        record.octets += octets
-        limit = record.sa.lifetime.kilobytes * 1024
-        if not limit:
-            return
-        spi = record.sa.inbound_spi
-        if record.octets >= limit:
-            self._timers.set((spi, "expire"), now, lambda then: self._expire(record, then))
-        elif record.octets >= limit * record.connection.rekey_at and self._counts(record):
-            self.rekey_later(record, now)
 
     def _counts(self, record: Record) -> bool:
         return record is self.survivor(*_child(record))

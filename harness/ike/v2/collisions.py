@@ -13,11 +13,6 @@ class Contender:
     nonce_i: bytes
     nonce_r: bytes
 
-    @property
-    def lowest(self) -> bytes:
-        """The lower nonce, octet by octet; one that is a prefix of the other is lower."""
-        return min(self.nonce_i, self.nonce_r)
-
 
 @dataclass(frozen=True, slots=True)
 class Collision:

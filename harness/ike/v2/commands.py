@@ -100,10 +100,6 @@ class Commands:
         """Ask the peer whether it lives."""
         self._queue(self._sa(ike), LivenessTask(), now)
 
-    def inform(self, ike: bytes, payloads: Iterable[Payload], now: float) -> None:
-        """Send an INFORMATIONAL with these payloads."""
-        self._queue(self._sa(ike), LivenessTask(tuple(payloads)), now)
-
     def change_address(
         self, ike: bytes, local: Address, now: float, remote: Address | None = None
     ) -> None:

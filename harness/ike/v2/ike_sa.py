@@ -118,7 +118,6 @@ class IkeSa:
         self.followups: dict[bytes, Unfinished] = {}
         self.following: Task | None = None
         self.announced = False
-        self.born = now
         self.heard = now
         self.spoke = now
         self.rekey_at: float | None = None

@@ -12,13 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.ike import transforms as algorithms
-from harness.ike.constants_v2 import ProtocolId, TransformType
+from harness.ike.constants_v2 import ProtocolId, TransformAttribute, TransformType
 from harness.ike.payloads_v2 import Proposal, SecurityAssociation, Transform
 from harness.ike.transforms import Encryption, Integrity, KeyExchange, Prf
 
 ADDITIONAL = tuple(range(TransformType.ADDKE1, TransformType.ADDKE7 + 1))
 _KNOWN = frozenset({1, 2, 3, 4, 5, *ADDITIONAL})
-_KEY_LENGTH = 14
 
 Choice = tuple[int, int | None]
 """A transform id and its key length in bits."""
@@ -167,16 +166,6 @@ def accept(
     return None if suite is None else Selection(suite, proposal, proposal.spi)
 
 
-def proposed_groups(received: SecurityAssociation) -> frozenset[int]:
-    """Every key exchange method that some proposal has."""
-    return frozenset(
-        transform.id
-        for proposal in received.proposals
-        for transform in proposal.transforms
-        if transform.type == TransformType.KE
-    )
-
-
 def _encryption_choices(encryptions: Iterable[Encryption]) -> tuple[Choice, ...]:
     return tuple((found.id or 0, found.key_length_attribute) for found in encryptions)
 
@@ -203,7 +192,9 @@ def _understood(proposal: Proposal[Transform]) -> dict[int, tuple[Choice, ...]] 
     for transform in proposal.transforms:
         if transform.type not in _KNOWN:
             return None
-        known = all(attribute.type == _KEY_LENGTH for attribute in transform.attributes)
+        known = all(
+            attribute.type == TransformAttribute.KEY_LENGTH for attribute in transform.attributes
+        )
         mine: tuple[Choice, ...] = ((transform.id, transform.key_length),) if known else ()
         found[transform.type] = found.get(transform.type, ()) + mine
     return found

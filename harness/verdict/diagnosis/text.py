@@ -11,7 +11,6 @@ from harness.verdict.diagnosis.findings import Diagnosis, Remedy, Row
 INDENT = "  "
 MARK, NO_MARK = "> ", "  "
 UNKNOWN = "?"
-WIDEST = 60
 
 
 def text(diagnoses: Iterable[Diagnosis]) -> str:

@@ -7,12 +7,12 @@ dialect, so that a remedy can be typed as it stands.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol
 
-from harness.verdict.diagnosis.alternatives import Alternatives, Aspect, SaKind
+from harness.verdict.diagnosis.alternatives import Alternatives, SaKind
 
 
 class Setting(StrEnum):
@@ -124,20 +124,9 @@ class Wishes:
         return found
 
 
-def of_node(wishes: Iterable[Wishes], node: str) -> Wishes | None:
-    """The wishes of a party of a capture, by the name of its node or by its address."""
-    return next((one for one in wishes if node == one.node or node in one.addresses), None)
-
-
 PROPOSALS: Mapping[bool, Setting] = {True: Setting.IKE_PROPOSALS, False: Setting.CHILD_PROPOSALS}
 
 
 def proposals_of(kind: SaKind) -> Setting:
     """The setting with the proposals of a kind of SA."""
     return PROPOSALS[kind.protects_ike]
-
-
-def mended(aspects: Iterable[Aspect]) -> str:
-    """The aspects in a sentence: `DH group and hash`."""
-    words = [one.value for one in aspects]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

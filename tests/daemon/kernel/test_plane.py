@@ -92,7 +92,8 @@ class End:
         return await self.watch.sad()
 
     async def packets(self, spi: int) -> int:
-        (sa,) = (await self.sad()).by_spi(spi)
+        sa = (await self.sad()).find(spi=spi)
+        assert sa is not None
         return sa.current.packets
 
     def close(self) -> None:
@@ -272,11 +273,11 @@ def test_a_pair_moves_with_its_counters(gateways: tuple[Namespace, Namespace]) -
         for sa in await moon.sad():
             assert sa.encapsulation is not None
             assert sa.encapsulation.source_port == 4500
-        (outbound,) = (await moon.sad()).by_spi(0x222)
+        outbound = (await moon.sad()).find(spi=0x222)
         assert outbound.replay.sent == 1
         await moon.plane.move(0x111, PAIR.path, encapsulated=False)
         await say(moon, sun, b"after")
-        (outbound,) = (await moon.sad()).by_spi(0x222)
+        outbound = (await moon.sad()).find(spi=0x222)
         assert outbound.replay.sent == 2
 
     run(gateways, body)

@@ -106,23 +106,6 @@ def test_only_the_initiator_of_an_sa_replaces_it_unless_told_otherwise():
     assert [one.sa.initiator for one in eager.b.of(IpsecSaInstalled)] == [False, True]
 
 
-def test_a_phase_2_of_kilobytes_is_followed_when_they_are_nearly_used_up():
-    pair = Pair(seil(**living(seil(), seconds=3600, kilobytes=100)), swan())
-    pair.up()
-    old = pair.a.sas[0]
-    assert old.lifetime == Lifetime(3600, 100)
-    pair.a.endpoint.count_traffic(old.inbound_spi, 79 * 1024, pair.now)
-    pair.advance(1)
-    assert len(pair.a.of(IpsecSaInstalled)) == 1
-    pair.a.endpoint.count_traffic(old.inbound_spi, 1024, pair.now)
-    pair.advance(1)
-    assert len(pair.a.of(IpsecSaInstalled)) == 2
-    pair.a.endpoint.count_traffic(old.inbound_spi, 20 * 1024, pair.now)
-    pair.advance(1)
-    assert pair.a.only(IpsecSaRemoved) == IpsecSaRemoved(old, Reason.EXPIRED)
-    assert mirrored(pair.a, pair.b)
-
-
 def test_a_phase_1_of_kilobytes_is_followed_too():
     small = Phase1(lifetime=Lifetime(86400, 1))
     pair = Pair(seil(phase1=small), swan())

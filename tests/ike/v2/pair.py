@@ -25,7 +25,7 @@ from harness.ike.v2.events import Event
 from harness.ike.v2.ike_sa import IkeState
 from harness.ike.v2.seam import Seam
 from harness.ike.v2.suites import ChildProposal, IkeProposal
-from harness.ike.wire import Header, decode_header
+from harness.ike.wire import Message, decode
 
 E = TypeVar("E")
 
@@ -136,15 +136,15 @@ class Letter:
     sender: str
 
     @property
-    def header(self) -> Header:
-        """Its IKE header."""
+    def message(self) -> Message:
+        """The IKE message in it."""
         data = self.datagram.data
-        return decode_header(data[4:] if self.datagram.source.port == 4500 else data)
+        return decode(data[4:] if self.datagram.source.port == 4500 else data)
 
     @property
     def response(self) -> bool:
         """Whether it is a response."""
-        return bool(self.header.flags & Flag.RESPONSE)
+        return bool(self.message.flags & Flag.RESPONSE)
 
 
 class Pair:

@@ -101,7 +101,7 @@ def test_another_group_costs_one_more_round_trip() -> None:
     pair.deliver()
     pair.deliver()
     (again,) = pair.collect()
-    assert again.header.exchange == ExchangeType.IKE_SA_INIT
+    assert again.message.exchange == ExchangeType.IKE_SA_INIT
     pair.settle()
     pair.agree()
 

@@ -68,7 +68,7 @@ def test_a_large_key_exchange_comes_in_fragments_and_whole_where_they_are_off() 
     pair.deliver()
     pair.deliver()
     assert len(pair.collect()) == 2
-    assert {letter.header.next_payload for letter in pair.queue} == {53}
+    assert {letter.message.first_payload for letter in pair.queue} == {53}
     pair.settle()
     pair.agree()
     hybrid(settings=Settings(fragment_size=0)).up().agree()
@@ -148,7 +148,7 @@ def test_fragments_never_take_more_than_a_message() -> None:
 def test_any_exchange_is_cut_where_it_is_too_long() -> None:
     pair = Pair().up()
     long = Notify(40_000, bytes(4000))
-    pair.moon.endpoint.commands.inform(pair.moon.ike, [long], 0.0)
+    pair.moon.endpoint.commands.exchange(pair.moon.ike, ExchangeType.INFORMATIONAL, [long], 0.0)
     assert len(pair.collect()) == 4
     assert all(len(letter.datagram.data) + 48 <= 1280 for letter in pair.queue)
     pair.queue.reverse()
@@ -161,10 +161,12 @@ def test_fragments_need_both_ends() -> None:
     pair = Pair()
     pair.sun.endpoint.settings = Settings(fragment_size=0)
     pair.up()
-    pair.moon.endpoint.commands.inform(pair.moon.ike, [RawPayload(200, bytes(4000))], 0.0)
+    pair.moon.endpoint.commands.exchange(
+        pair.moon.ike, ExchangeType.INFORMATIONAL, [RawPayload(200, bytes(4000))], 0.0
+    )
     (letter,) = pair.collect()
-    assert letter.header.exchange == ExchangeType.INFORMATIONAL
-    assert letter.header.next_payload == 46
+    assert letter.message.exchange == ExchangeType.INFORMATIONAL
+    assert letter.message.first_payload == 46
 
 
 TWICE = replace(ESP_PFS, additional=((ML_KEM_768,), (ECP_256,)))

@@ -136,7 +136,7 @@ def test_a_message_in_clear_is_ignored_once_there_are_keys() -> None:
     script = Script()
     pair = scripted(script).up()
     script.sent(exchange=INFORMATIONAL).replace(in_clear)
-    pair.moon.endpoint.commands.inform(pair.moon.ike, [Notify(40_000)], pair.now)
+    pair.moon.endpoint.commands.exchange(pair.moon.ike, INFORMATIONAL, [Notify(40_000)], pair.now)
     pair.settle()
     assert not pair.sun.events(NotifyReceived)
     assert "clear" in pair.sun.events(Refused)[-1].why

@@ -8,7 +8,7 @@ from dataclasses import replace
 from harness.ike.attributes import Attribute
 from harness.ike.payloads_v2 import Proposal, SecurityAssociation, Transform
 from harness.ike.transforms import encryption, key_exchange
-from harness.ike.v2.suites import IkeProposal, accept, ike_offer, proposed_groups, select
+from harness.ike.v2.suites import IkeProposal, accept, ike_offer, select
 from tests.ike.v2.pair import CBC, ECP_256, ESP, GCM, HMAC_SHA256, IKE, MODP_2048, SHA256, X25519
 
 CLASSIC = IkeProposal((CBC,), (SHA256,), (MODP_2048, X25519), (HMAC_SHA256,))
@@ -77,7 +77,3 @@ def test_esn_is_no_where_nobody_says_so() -> None:
     assert found is not None
     assert not found.suite.esn
     assert [one.type for one in found.proposal.transforms] == [1]
-
-
-def test_the_groups_of_an_offer_are_known() -> None:
-    assert proposed_groups(ike_offer([CLASSIC])) == {14, 31}
