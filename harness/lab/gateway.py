@@ -15,7 +15,7 @@ from harness.lab.station import Station
 from harness.network.namespaces import Completed
 from harness.peers.console.in_node import console_on
 from harness.peers.console.verbs import SeilConsole
-from harness.peers.contract import ChildSa, IkeSa, NegotiationFailed
+from harness.peers.contract import ChildSa, DataPlane, IkeSa, NegotiationFailed
 
 T = TypeVar("T")
 
@@ -181,6 +181,11 @@ class Gateway:
     def sas(self) -> Sequence[IkeSa]:
         """The IKE SAs with their children, as the daemon lists them."""
         return self._background.run(self._station.running.sas())
+
+    @property
+    def data_plane(self) -> DataPlane:
+        """Who does ESP here."""
+        return self._station.data_plane
 
     def sad(self) -> Sad:
         """The kernel's SAs."""

@@ -25,6 +25,7 @@ from harness.network.network import Network
 from harness.network.topology import Subnet, Topology, TopologyError
 from harness.peers.connection import Connection
 from harness.peers.contract import Configuration, DataPlane, NativeFile, Peer, Unsupported
+from harness.peers.planes import plane_of
 from harness.verdict.oracles import OracleName
 
 
@@ -42,6 +43,7 @@ class Lab:
     `folder` is the run's folder. Sabotage controls break on purpose what a scenario claims: with
     `rewrite`, given a node and its configuration, and with `disturb`, given the network when it is
     up. `rules` are those that the scenario looks at one by one, each with what came of it.
+    `data_plane` is that of every peer which says nothing else; `data_planes` tells it by node.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Lab:
         self.excused: dict[OracleName, str] = {}
         self.rules: dict[str, str] = {}
         self.peers: dict[str, str] = {}
+        self.data_planes: dict[str, DataPlane] = {}
         self.rewrite: Callable[[str, Configuration], Configuration] = lambda node, as_asked: (
             as_asked
         )
@@ -98,6 +101,8 @@ class Lab:
             _check_ends(connection, [name for name, peer in peers.items() if peer.negotiates])
         self.excused.update(without or {})
         self.peers.update((node, peer.name) for node, peer in peers.items())
+        planes = {node: plane_of(peer, self.data_plane) for node, peer in peers.items()}
+        self.data_planes.update(planes)
         net = self._background.run(
             self._up(topology, connection, dialect, native or {}, options or {}, peers)
         )
@@ -154,7 +159,7 @@ class Lab:
         )
         stations = {}
         for name, peer in peers.items():
-            station = Station(network.node(name), peer, self.data_plane)
+            station = Station(network.node(name), peer, self.data_planes[name])
             self._stack.push_async_callback(station.close)
             stations[name] = station
         for name, station in stations.items():
@@ -163,7 +168,7 @@ class Lab:
                 dialect=_dialect(name, station.peer, dialect),
                 files=tuple(native.get(name, ())),
                 options=options.get(name, {}),
-                data_plane=self.data_plane,
+                data_plane=station.data_plane,
             )
             logs = folder / name
             logs.mkdir(mode=0o700, exist_ok=True)

@@ -15,14 +15,13 @@ from harness.plugin.options import options_of
 from harness.plugin.runs import (
     DIAGNOSIS,
     clear_folder,
-    peers_of,
     plan_of,
     run_folder,
     seated,
     tell,
     write_replay,
 )
-from harness.plugin.selection import Plan, concerns_lab
+from harness.plugin.selection import Plan, concerns_lab, peers_of
 from harness.plugin.verdicts import PROPERTY, cannot_keep, note_on
 
 UNWRITTEN = pytest.StashKey[MachineError | None]()

@@ -158,7 +158,7 @@ def _run(reports: list[pytest.TestReport]) -> Run | None:
         wall_s=latest.get("wall_s", round(sum(report.duration for report in reports), 3)),
         lab_s=latest.get("lab_s"),
         artifacts=worst["folder"],
-        data_plane=latest.get("data_plane"),
+        data_planes=latest.get("data_planes", {}),
         excused=latest.get("excused", {}),
         rules=latest.get("rules", {}),
     )

@@ -15,7 +15,7 @@ import pytest
 
 from harness.capture.presentation import present
 from harness.plugin.options import options_of
-from harness.plugin.selection import Plan, plan, scenario_of
+from harness.plugin.selection import Plan, peers_of, plan, scenario_of
 from harness.verdict.diagnosis.evidence import diagnose_run, write_diagnoses
 
 PLAN = pytest.StashKey[Plan]()
@@ -32,12 +32,6 @@ def plan_of(item: pytest.Item) -> Plan:
     if PLAN not in item.stash:
         item.stash[PLAN] = plan(item)
     return item.stash[PLAN]
-
-
-def peers_of(item: pytest.Item) -> dict[str, str]:
-    """The names of the peers of an item, by their role."""
-    parameters = getattr(getattr(item, "callspec", None), "params", {})
-    return {role: parameters[role] for role in ("moon", "sun") if role in parameters}
 
 
 def seated(item: pytest.Item, peers: Mapping[str, str]) -> dict[str, str]:

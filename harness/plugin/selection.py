@@ -14,6 +14,7 @@ from harness.kernel.capabilities import Capabilities, probe
 from harness.kernel.probes import TRIES
 from harness.machine.labkernel import DEFAULT_KERNEL
 from harness.peers.contract import DataPlane
+from harness.peers.planes import MARK
 from harness.plugin.options import Options, may_run_on_host, options_of
 from harness.scenario import MARKER, Scenario
 
@@ -169,6 +170,12 @@ def plan(item: pytest.Item) -> Plan:
     return Plan(kernel, "real" if options.clock == "real" else "virtual", seed)
 
 
+def peers_of(item: pytest.Item) -> dict[str, str]:
+    """The names of the peers of an item, by their role."""
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    return {role: parameters[role] for role in ROLES if role in parameters}
+
+
 def data_plane(config: pytest.Config) -> DataPlane:
     """Who does ESP here: the kernel if it can, unless something else was asked for."""
     options = options_of(config)
@@ -186,9 +193,20 @@ def capabilities(config: pytest.Config) -> Capabilities:
     return config.stash[CAPABILITIES]
 
 
+def _needs_kernel_esp(item: pytest.Item) -> bool:
+    """Whether the command line wants a kernel's ESP: of everybody, or of one of the peers."""
+    wanted = {name.partition(MARK)[2] for name in peers_of(item).values()}
+    usual = options_of(item.config).data_plane
+    return "kernel" in wanted or (
+        concerns_lab(item) and usual == "kernel" and wanted != {"userspace"}
+    )
+
+
 def _missing(item: pytest.Item) -> str:
     if not may_run_on_host():
         return "only root can make namespaces on the host; a lab kernel needs no root"
     needs: Sequence[str] = needs_of(item)
+    if "esp" not in needs and _needs_kernel_esp(item):
+        needs = (*needs, "esp")
     reasons = [(name, capabilities(item.config).missing(name)) for name in needs]
     return "; ".join(f"the kernel lacks {name}: {why}" for name, why in reasons if why)

@@ -12,8 +12,8 @@ from harness.capture.recording import RecordingFailed
 from harness.network.wires import FramesLost
 from harness.peers.contract import Unsupported
 from harness.plugin.fixtures import LAB
-from harness.plugin.runs import peers_of, plan_of, run_folder, run_name, seated
-from harness.plugin.selection import scenario_of
+from harness.plugin.runs import plan_of, run_folder, run_name, seated
+from harness.plugin.selection import peers_of, scenario_of
 
 PROPERTY = "ikelab"
 """The user property of a report that holds its note."""
@@ -34,7 +34,7 @@ def note_on(
         "kernel": where.kernel,
         "clock": where.clock,
         "seed": where.seed,
-        "data_plane": lab.data_plane if lab else None,
+        "data_planes": dict(lab.data_planes) if lab else {},
         "outcome": verdict_of(report, error),
         "reason": reason_of(item, report, error),
         "excused": dict(lab.excused) if lab else {},

@@ -23,10 +23,10 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 class Run:
     """One run of a scenario. `wall_s` is in seconds of the wall's clock, `lab_s` of the lab's.
 
-    `artifacts` is the run's folder, relative to the file; `excused` are the oracles that the
-    scenario opted out of, with its reasons. `diagnosis` says why negotiations of the run failed,
-    as `diagnosis.json` of its folder does. `rules` are what a scenario looked at one by one, each
-    with what came of it: ``pass``, or a sentence.
+    `data_planes` says who did ESP at each end. `artifacts` is the run's folder, relative to the
+    file; `excused` are the oracles that the scenario opted out of, with its reasons. `diagnosis`
+    says why negotiations of the run failed, as `diagnosis.json` of its folder does. `rules` are
+    what a scenario looked at one by one, each with what came of it: ``pass``, or a sentence.
     """
 
     scenario: str
@@ -39,7 +39,7 @@ class Run:
     wall_s: float
     lab_s: float | None
     artifacts: str
-    data_plane: str | None = None
+    data_planes: Mapping[str, str] = field(default_factory=dict)
     excused: Mapping[str, str] = field(default_factory=dict)
     rules: Mapping[str, str] = field(default_factory=dict)
     diagnosis: Sequence[Mapping[str, Any]] = ()

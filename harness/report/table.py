@@ -30,7 +30,7 @@ def print_table(runs: Iterable[Run], file: TextIO, *, colour: bool, width: int) 
         file=file, width=width, force_terminal=colour, no_color=not colour, highlight=False
     )
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("scenario", "peers", "kernel", "verdict"):
+    for heading in ("scenario", "peers", "ESP", "kernel", "verdict"):
         table.add_column(heading, overflow="fold")
     for heading in ("wall", "lab"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -39,6 +39,7 @@ def print_table(runs: Iterable[Run], file: TextIO, *, colour: bool, width: int) 
         table.add_row(
             run.scenario,
             " - ".join(run.peers.values()),
+            " - ".join(dict.fromkeys(_in_order(run))),
             run.kernel,
             Text(run.outcome, style=STYLES[run.outcome]),
             f"{run.wall_s:.1f} s",
@@ -56,3 +57,8 @@ def print_table(runs: Iterable[Run], file: TextIO, *, colour: bool, width: int) 
     counts = Counter(run.outcome for run in listed)
     words = [f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]]
     console.print(f"{len(listed)} runs: {', '.join(words)}")
+
+
+def _in_order(run: Run) -> list[str]:
+    """The data planes in the order of the peers."""
+    return [run.data_planes[node] for node in run.peers if node in run.data_planes]

@@ -26,7 +26,6 @@ from harness.network.topologies import MOON_SUN
 from harness.peers.connection import Connection
 from harness.peers.contract import IkeSa, Peer
 from harness.peers.ikelabd import Ikelabd
-from harness.peers.strongswan import StrongSwan
 from scenarios.agreements import NET_NET
 
 IKE_SA_INIT, INFORMATIONAL = ExchangeType.IKE_SA_INIT, ExchangeType.INFORMATIONAL
@@ -56,7 +55,7 @@ class Prober:
         script = Script()
         moon = Ikelabd().scripted(script)
         # What an initiator leaves half-open is no attack here.
-        options = {"sun": PATIENT} if isinstance(sun, StrongSwan) else {}
+        options = {"sun": PATIENT} if sun.name.startswith("strongswan@") else {}
         net = lab.up(MOON_SUN, moon=moon, sun=sun, connection=connection, options=options)
         return cls(net, script)
 

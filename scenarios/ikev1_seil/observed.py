@@ -17,7 +17,6 @@ from harness.ike.payload import Payload, every
 from harness.ike.payloads_v1 import SecurityAssociation, VendorId
 from harness.ike.sa_v1 import Transform
 from harness.kernel.sa import SecurityAssociation as KernelSa
-from harness.lab.lab import Lab
 from harness.lab.net import Net
 from harness.lab.wire import is_ike
 from harness.peers.contract import ChildSa
@@ -200,6 +199,11 @@ def nothing_is_installed(net: Net) -> None:
     assert not net.wire("wan").esp, "there is ESP on the wan"
 
 
-def ports_from_message_5(lab: Lab) -> tuple[int, int]:
+def ports_from_message_5(net: Net) -> tuple[int, int]:
     """strongSwan's ESP in user space pretends that there is a NAT, the kernel's does not."""
-    return FLOATED if lab.data_plane == "userspace" else PLAIN
+    return FLOATED if net.sun.data_plane == "userspace" else PLAIN
+
+
+def with_kernel_esp(net: Net) -> list[str]:
+    """The gateways whose kernel does ESP."""
+    return [one.name for one in (net.seil, net.sun) if one.data_plane == "kernel"]

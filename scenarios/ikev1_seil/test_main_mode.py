@@ -37,6 +37,7 @@ from scenarios.ikev1_seil.observed import (
     quick_mode,
     terms,
     who_begins,
+    with_kernel_esp,
 )
 
 A = Phase1Attribute
@@ -99,8 +100,8 @@ def comes_up_as_a_seil_does(lab: Lab, net: Net) -> None:
     ends_are_named(said[4], said[5])
     is_initial_contact(said[6])
     asks_for_the_networks(said[7])
-    keeps_to_ports(lab, said)
-    is_protected(lab, net, child)
+    keeps_to_ports(net, said)
+    is_protected(net, child)
 
 
 def is_the_offer_of_a_seil(message: Message) -> None:
@@ -159,12 +160,12 @@ def asks_for_the_networks(message: Message) -> None:
     ]
 
 
-def keeps_to_ports(lab: Lab, said: list[Message]) -> None:
+def keeps_to_ports(net: Net, said: list[Message]) -> None:
     assert {one.ports for one in said[:4]} == {PLAIN}
-    assert {one.ports for one in said[4:]} == {ports_from_message_5(lab)}
+    assert {one.ports for one in said[4:]} == {ports_from_message_5(net)}
 
 
-def is_protected(lab: Lab, net: Net, child: ChildSa) -> None:
+def is_protected(net: Net, child: ChildSa) -> None:
     packets = esp(net)
     assert {(sender, packet.spi) for sender, packet in packets} == {
         ("seil", child.outbound),
@@ -173,11 +174,10 @@ def is_protected(lab: Lab, net: Net, child: ChildSa) -> None:
     assert {packet.mode for _, packet in packets} == {"tunnel"}
     inner = {(packet.inner.src, packet.inner.dst) for _, packet in packets if packet.inner}
     assert inner == {SITES, SITES[::-1]}
-    if lab.data_plane == "kernel":
-        for node in ("seil", "sun"):
-            assert {sa.spi for sa in installed(net, node)} == {child.inbound, child.outbound}
-            assert algorithms(net, node) == {"cbc(aes)", "hmac(sha256)"}
-            assert {sa.mode for sa in installed(net, node)} == {"tunnel"}
+    for node in with_kernel_esp(net):
+        assert {sa.spi for sa in installed(net, node)} == {child.inbound, child.outbound}
+        assert algorithms(net, node) == {"cbc(aes)", "hmac(sha256)"}
+        assert {sa.mode for sa in installed(net, node)} == {"tunnel"}
 
 
 @scenario(

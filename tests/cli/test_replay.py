@@ -19,7 +19,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run on the host."""
     out = tmp_path_factory.mktemp("out")
     done = ikelab(
-        *("run", "auth-failure", "--moon", "strongswan@5.9.8", "--kernel", "host", "--out", out)
+        *("run", "auth-failure", "--moon", "strongswan@5.9.8+userspace"),
+        *("--kernel", "host", "--out", out),
     )
     assert done.returncode == PASS, done.stdout
     (told,) = results(out).values()
@@ -42,7 +43,9 @@ def test_a_run_on_the_host_is_run_again_and_compared(run: Path) -> None:
     (told,) = results(run / "replay").values()
     assert (told["scenario"], told["outcome"]) == ("auth-failure", "pass")
     assert told["peers"] == {"moon": "strongswan@5.9.8", "sun": "strongswan@6.0.1"}
+    assert told["data_planes"] == {"moon": "userspace", "sun": "userspace"}
     record = (run / "replay.json").read_bytes()
+    assert json.loads(record)["peers"]["moon"] == "strongswan@5.9.8+userspace"
     (again,) = (run / "replay").glob("*/replay.json")
     assert again.read_bytes() == record
 

@@ -69,6 +69,16 @@ def test_the_table_shows_each_run_its_reason_and_the_counts() -> None:
     assert "\x1b" not in text
 
 
+def test_the_table_says_who_did_esp_and_names_both_where_they_differ() -> None:
+    shown = StringIO()
+    alike = replace(run("pass"), data_planes={"moon": "kernel", "sun": "kernel"})
+    mixed = replace(run("pass"), data_planes={"moon": "userspace", "sun": "kernel"})
+    print_table([alike, mixed], shown, colour=False, width=200)
+    _, first, second, *_ = shown.getvalue().splitlines()
+    assert "6.0.1  kernel " in first
+    assert "userspace - kernel" in second
+
+
 def test_what_was_looked_at_one_by_one_is_told_where_it_is_no_pass() -> None:
     rules = {"cookie": "pass", "another-group": "deviates from RFC 7296 2.7: it gives up"}
     text = StringIO()
