@@ -63,7 +63,9 @@ class UserspacePlane:
                     f"No raw socket can be opened: {error.strerror}; run as the network's "
                     "administrator"
                 ) from error
-        self._traffic = Traffic(self._tun, self._raw, send_encapsulated, listener, self._loop.time)
+        self._traffic = Traffic(
+            self._tun, self._raw, send_encapsulated, listener, self._end, self._loop.time
+        )
 
     @property
     def device(self) -> str:
@@ -277,7 +279,7 @@ class UserspacePlane:
             timer.cancel()
 
     def _end(self, spi: int) -> None:
-        """The pair has reached its hard lifetime."""
+        """The pair has reached a hard limit, of time or of octets."""
         task = self._loop.create_task(self.remove(spi))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)

@@ -59,7 +59,7 @@ class SaState:
         self.pair = pair
         self.received = 0
         self.sent = 0
-        self.due = False
+        self.due = self.over = False
         self.move(pair.path, pair.encapsulated)
         self._protection = pair.outbound.protection()
         self._sealer = Sealer(pair.outbound, iv)
@@ -90,8 +90,12 @@ class SaState:
         return True
 
     def worn_out(self) -> bool:
-        """Whether it has carried all that it may."""
-        return bool(self.pair.octets) and max(self.received, self.sent) >= self.pair.octets
+        """Whether the pair has, for the first time, carried all that it may."""
+        most = max(self.received, self.sent)
+        if self.over or not self.pair.octets or most < self.pair.octets:
+            return False
+        self.over = True
+        return True
 
     def room(self, mtu: int) -> int:
         """The largest IP packet that, protected, is not larger than `mtu`."""

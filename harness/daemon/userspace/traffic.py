@@ -56,7 +56,8 @@ class Traffic:
     """All packets of a plane. `fates` counts what became of them.
 
     `states` are the pairs by inbound SPI, `raw` the sockets by IP version; the owner changes both,
-    and calls `forget_choices` when it has changed the SPD.
+    and calls `forget_choices` when it has changed the SPD. `end` is told the inbound SPI of a pair
+    that has carried all that it may.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Traffic:
         raw: Mapping[int, RawEsp],
         send_encapsulated: SendEncapsulated,
         listener: PlaneListener,
+        end: Callable[[int], None],
         clock: Callable[[], float],
     ) -> None:
         self.spd = Spd()
@@ -74,6 +76,7 @@ class Traffic:
         self._raw = raw
         self._send_encapsulated = send_encapsulated
         self._listener = listener
+        self._end = end
         self._clock = clock
         self._chosen: dict[bytes, SaState] = {}
         self._pieces = Reassembler()
@@ -235,15 +238,24 @@ class Traffic:
             self.fates[Fate.MALFORMED] += 1
 
     def _look_at(self, state: SaState) -> None:
-        if state.worn():
+        if state.worn_out():
+            self._stop_sending(state)
+            self._end(state.pair.inbound.spi)
+        elif state.worn():
             self._listener(Expired(state.pair.inbound.spi, hard=False))
 
     def _exhausted(self, state: SaState, packet: bytes) -> None:
         """Send with it no more (RFC 4303 section 3.3.3); the packet waits for another."""
-        entry = self.spd.of(state)
-        if state in entry.senders:
-            entry.senders.remove(state)
-            entry.held.append(state)
-            self._chosen.clear()
+        if self._stop_sending(state):
             self._listener(Expired(state.pair.inbound.spi, hard=True))
         self.outbound(packet)
+
+    def _stop_sending(self, state: SaState) -> bool:
+        """Only receive with it from now on; did it send until now?"""
+        entry = self.spd.of(state)
+        if state not in entry.senders:
+            return False
+        entry.senders.remove(state)
+        entry.held.append(state)
+        self._chosen.clear()
+        return True

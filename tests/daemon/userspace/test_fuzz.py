@@ -64,6 +64,7 @@ def traffic(network: Network, states: list[SaState], routes: list[Route] = []) -
         {4: network, 6: network},  # type: ignore[dict-item]
         network.send_encapsulated,
         network.events.append,
+        lambda spi: None,
         lambda: 0.0,
     )
     for route in routes:

@@ -365,6 +365,20 @@ def test_an_sa_tells_of_its_lifetimes_and_ends_with_the_last(lab: Lab) -> None:
     between_gateways(lab, body)
 
 
+def test_an_sa_that_has_carried_all_that_it_may_says_so_once_and_ends(lab: Lab) -> None:
+    async def body(network: Network, moon: End, sun: End) -> None:
+        mine, yours = pairs(WAN, MOON_NET, SUN_NET, octets=10_000)
+        await moon.plane.install(mine, outbound=True)
+        await sun.plane.install(replace(yours, octets=0), outbound=True)
+        async with network.traffic("alice", "bob", every=0.001, drain=0.0):
+            assert await moon.event(Expired) == Expired(mine.inbound.spi, hard=True)
+            await moon.plane.switch(mine.inbound.spi)
+            assert await moon.plane.carried(mine.inbound.spi) == (0, 0)
+        assert not moon.events + sun.events
+
+    between_gateways(lab, body)
+
+
 def test_a_closed_plane_leaves_no_device_route_rule_or_filter(lab: Lab) -> None:
     async def run(spawner: Spawner) -> None:
         async with Network.up(MOON_SUN, spawner) as network:
