@@ -38,8 +38,9 @@ from harness.lab.station import Station
 from harness.machine.cache import locate
 from harness.machine.images import obtain_image
 from harness.machine.spec import load_specs
-from harness.network.namespaces import Node, Spawner
 from harness.network.network import Network
+from harness.network.node import Node
+from harness.network.spawner import Spawner
 from harness.network.topologies import MOON_SUN, with_wire
 from harness.peers.contract import Configuration
 from harness.peers.strongswan import StrongSwan

@@ -23,8 +23,8 @@ from pathlib import Path
 
 from harness.capture.pcapng import read
 from harness.capture.recording import Recording
-from harness.network.namespaces import Spawner
 from harness.network.network import Network
+from harness.network.spawner import Spawner
 from harness.network.topologies import MOON_SUN, with_wire
 from harness.network.topology import NodeSpec, Topology, Wire, interface
 from harness.network.wires import FramesLost

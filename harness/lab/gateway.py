@@ -12,7 +12,7 @@ from harness.kernel.sad import Sad
 from harness.kernel.spd import Spd
 from harness.lab.background import Background
 from harness.lab.station import Station
-from harness.network.namespaces import Completed
+from harness.network.process import Completed
 from harness.peers.console.in_node import console_on
 from harness.peers.console.verbs import SeilConsole
 from harness.peers.contract import ChildSa, DataPlane, IkeSa, NegotiationFailed

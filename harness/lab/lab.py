@@ -20,8 +20,8 @@ from harness.lab.judge import Judge
 from harness.lab.net import Net
 from harness.lab.secrets import RunSecrets
 from harness.lab.station import Station
-from harness.network.namespaces import Spawner
 from harness.network.network import Network
+from harness.network.spawner import Spawner
 from harness.network.topology import Subnet, Topology, TopologyError
 from harness.peers.connection import Connection
 from harness.peers.contract import Configuration, DataPlane, NativeFile, Peer, Unsupported

@@ -16,9 +16,9 @@ from harness.lab.router import Router
 from harness.lab.secrets import RunSecrets
 from harness.lab.station import Station
 from harness.lab.wire import WireView, may_explain
-from harness.network.namespaces import Completed
 from harness.network.network import Network
 from harness.network.ping import Pings, ping
+from harness.network.process import Completed
 from harness.network.topology import TopologyError
 from harness.network.traffic import PORT, Flow, Place, flow
 from harness.peers.contract import Exited

@@ -16,7 +16,7 @@ from harness.kernel.socket import XfrmSocket
 from harness.kernel.spd import Spd
 from harness.kernel.statistics import read_statistics
 from harness.lab.journal import Journal, NotSeen
-from harness.network.namespaces import Node
+from harness.network.node import Node
 from harness.peers.console.in_node import HasConsole
 from harness.peers.contract import (
     ChildRekeyed,

@@ -9,7 +9,8 @@ from typing import Any
 from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from harness.network.namespaces import NetworkError, Node
+from harness.network.errors import NetworkError
+from harness.network.node import Node
 from harness.network.topology import Interface, Route, Wire
 from harness.network.wires import QUEUE
 

@@ -12,7 +12,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.network.namespaces import NetworkError, Node
+from harness.network.errors import NetworkError
+from harness.network.node import Node
 
 # Outside ports of new mappings; not IKE's, so that a translation shows.
 PORTS = (30000, 30999)

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 from harness.capture.recording import Recording
+from harness.network.errors import NetworkError
 from harness.network.interfaces import Links, links, sysctls
-from harness.network.namespaces import NetworkError, Node, Spawner
 from harness.network.nat import Napt
+from harness.network.node import Node
 from harness.network.ping import Pings, ping
 from harness.network.readiness import carrier, reachable
+from harness.network.spawner import Spawner
 from harness.network.topology import NodeSpec, Role, Topology, Wire
 from harness.network.traffic import PORT, Flow, Place, flow
 from harness.network.wires import CarriedWire, PlainLink, open_tap

@@ -8,7 +8,7 @@ import struct
 import time
 from dataclasses import dataclass
 
-from harness.network.namespaces import Node
+from harness.network.node import Node
 
 ECHO, ECHO_REPLY = 8, 0
 ECHO_V6, ECHO_REPLY_V6 = 128, 129

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from ipaddress import IPv6Address
 from pathlib import Path
 
-from harness.network.namespaces import NetworkError, Node
+from harness.network.errors import NetworkError
+from harness.network.node import Node
 from harness.network.topology import Interface
 
 SIOCGIFFLAGS = 0x8913

@@ -13,7 +13,8 @@ import zlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from harness.network.namespaces import NetworkError, Node
+from harness.network.errors import NetworkError
+from harness.network.node import Node
 
 MARKER_SIZE = 16
 SMALLEST = MARKER_SIZE + 8 + 4

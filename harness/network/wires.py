@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.capture.recording import Frame, Frames, WireRecord
+from harness.network.errors import NetworkError
 from harness.network.faults import Decision, Fault, Matches, Rule
-from harness.network.namespaces import NetworkError, Node
+from harness.network.node import Node
 from harness.network.readiness import carrier
 
 TUNSETIFF = 0x400454CA

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
-from harness.network.namespaces import Node
+from harness.network.node import Node
 from harness.peers.connection import Side
 
 T = TypeVar("T")

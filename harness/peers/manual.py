@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from harness.network.namespaces import Node
+from harness.network.node import Node
 from harness.peers.contract import Configuration, DataPlane, IkeSa, Listener, Unsupported
 
 

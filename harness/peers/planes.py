@@ -7,7 +7,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.network.namespaces import Node
+from harness.network.node import Node
 from harness.peers.contract import (
     Configuration,
     Daemon,

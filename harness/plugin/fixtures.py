@@ -13,7 +13,7 @@ from harness.lab.lab import Lab, Roots
 from harness.machine.cache import locate
 from harness.machine.images import obtain_image
 from harness.machine.spec import load_specs
-from harness.network.namespaces import Spawner
+from harness.network.spawner import Spawner
 from harness.peers.contract import Peer
 from harness.peers.registry import find_peer
 from harness.plugin.guests import hold_cache

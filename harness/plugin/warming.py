@@ -13,8 +13,8 @@ import pytest
 
 from harness.capture.recording import Recording
 from harness.lab.background import Background
-from harness.network.namespaces import Spawner
 from harness.network.network import Network
+from harness.network.spawner import Spawner
 from harness.network.topologies import MOON_SUN
 from harness.plugin import hooks
 from harness.plugin.options import PEERS

@@ -7,7 +7,7 @@ import pytest
 
 from harness.lab.lab import Lab
 from harness.lab.net import Net
-from harness.network.namespaces import CommandFailed
+from harness.network.errors import CommandFailed
 from harness.network.topologies import HOST_TO_HOST
 from harness.peers.manual import IpXfrm
 from harness.scenario import scenario

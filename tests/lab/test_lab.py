@@ -9,7 +9,7 @@ import pytest
 
 from harness.lab.lab import Lab
 from harness.lab.net import Net
-from harness.network.namespaces import NetworkError
+from harness.network.errors import NetworkError
 from harness.network.topologies import HOST_TO_HOST, MOON_SUN
 from harness.network.topology import NodeSpec, Topology
 from harness.peers.contract import ConfigurationRefused, NativeFile, Peer, PeerError

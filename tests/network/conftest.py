@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness.network.namespaces import Spawner
+from harness.network.spawner import Spawner
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from harness.capture.recording import Recording
-from harness.network.namespaces import Spawner
 from harness.network.network import Network
+from harness.network.spawner import Spawner
 from harness.network.topologies import MOON_SUN
 
 

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from harness.network.namespaces import NetworkError, Node, Process, Spawner
+from harness.network.errors import NetworkError
+from harness.network.node import Node
+from harness.network.process import Process
+from harness.network.spawner import Spawner
 from tests.network.conftest import Lab
 
 MODULE = "tests.network.function_that_reports"

@@ -5,9 +5,10 @@ import socket
 import pytest
 
 from harness.capture.frames import dissect
-from harness.network.namespaces import NetworkError, Spawner
+from harness.network.errors import NetworkError
 from harness.network.nat import Mapping
 from harness.network.network import Network
+from harness.network.spawner import Spawner
 from harness.network.topologies import NAT_IN_PATH
 from tests.network.conftest import Lab
 

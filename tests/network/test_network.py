@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from harness.capture.recording import Recording
-from harness.network.namespaces import NetworkError, Spawner
+from harness.network.errors import NetworkError
 from harness.network.network import Network
+from harness.network.spawner import Spawner
 from harness.network.topologies import (
     HOST_TO_HOST,
     MOON_SUN,

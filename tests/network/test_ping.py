@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 from harness.capture.frames import dissect
-from harness.network.namespaces import Spawner
 from harness.network.network import Network
 from harness.network.ping import internet_checksum
+from harness.network.spawner import Spawner
 from tests.network.conftest import Lab
 from tests.network.topologies import PAIR
 

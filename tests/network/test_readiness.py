@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import pytest
 
-from harness.network.namespaces import NetworkError, Spawner
+from harness.network.errors import NetworkError
 from harness.network.network import Network
 from harness.network.readiness import carrier, link_local
+from harness.network.spawner import Spawner
 from harness.network.topologies import MOON_SUN_IPV6
 from harness.network.topology import interface
 from tests.network.conftest import Lab

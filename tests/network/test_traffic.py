@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from harness.capture.frames import dissect
 from harness.capture.recording import Frame
+from harness.network.errors import NetworkError
 from harness.network.faults import Matches
 from harness.network.leaks import in_clear
-from harness.network.namespaces import NetworkError, Spawner
 from harness.network.network import Network
+from harness.network.spawner import Spawner
 from harness.network.topologies import MOON_SUN, MOON_SUN_IPV6
 from harness.network.traffic import Stream, TrafficStopped, flow, marker
 from tests.network.conftest import Lab

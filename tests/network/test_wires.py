@@ -9,8 +9,9 @@ import pytest
 from harness.capture.frames import UDP, dissect
 from harness.capture.pcapng import read
 from harness.capture.recording import Frame, FrameNotSeen, Recording
-from harness.network.namespaces import NetworkError, Spawner
+from harness.network.errors import NetworkError
 from harness.network.network import Network
+from harness.network.spawner import Spawner
 from harness.network.topology import Topology, Wire
 from harness.network.wires import FramesLost
 from tests.network.conftest import Lab

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.network.namespaces import Spawner
 from harness.network.network import Network
+from harness.network.spawner import Spawner
 from harness.network.topologies import SEIL
 from harness.peers.contract import Configuration, Daemon, NativeFile, NegotiationFailed
 from harness.peers.credentials import Authority

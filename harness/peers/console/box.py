@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO, TypeVar
 
-from harness.network.namespaces import Node
+from harness.network.node import Node
 from harness.peers.console.listing import changes, ike_sas
 from harness.peers.console.session import Session
 from harness.peers.console.settings import Box

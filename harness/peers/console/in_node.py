@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 from harness.daemon.console.program import PROMPT
-from harness.network.namespaces import Node
+from harness.network.node import Node
 from harness.peers.console.session import Session
 from harness.peers.console.settings import Box, Serial
 from harness.peers.console.verbs import SeilConsole

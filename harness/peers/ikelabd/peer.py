@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from harness import daemon
 from harness.daemon.dialects import DIALECTS
-from harness.network.namespaces import Node, Process
+from harness.network.node import Node
+from harness.network.process import Process
 from harness.network.waiting import readable
 from harness.peers.contract import (
     Configuration,

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.network.namespaces import Node, Process
+from harness.network.node import Node
+from harness.network.process import Process
 from harness.peers.console.in_node import open_terminal
 from harness.peers.contract import (
     ChildUp,

@@ -34,7 +34,7 @@ from harness.daemon.reports import Report, sentence
 from harness.daemon.running import UNSCRIPTED, Scripting, make_service
 from harness.daemon.service import Service
 from harness.daemon.sockets import SocketError
-from harness.network.namespaces import Node
+from harness.network.node import Node
 from harness.peers.contract import (
     Configuration,
     ConfigurationRefused,

@@ -9,7 +9,8 @@ import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.network.namespaces import Node, Process
+from harness.network.node import Node
+from harness.network.process import Process
 from harness.peers.contract import Exited, IkeSa, Listener, NegotiationFailed, PeerError
 from harness.peers.strongswan.events import EVENTS, read_event, read_ike
 from harness.peers.strongswan.vici import Section, Vici, ViciError

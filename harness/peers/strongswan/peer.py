@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.network.namespaces import CommandFailed, Node, Process
+from harness.network.errors import CommandFailed
+from harness.network.node import Node
+from harness.network.process import Process
 from harness.peers.connection import Certificate, PreSharedKey, Side
 from harness.peers.contract import (
     Configuration,

@@ -18,8 +18,8 @@ from harness.ike.address import Address, Path
 from harness.ike.esp import EspSa
 from harness.ike.traffic_selectors import TrafficSelector
 from harness.ike.transforms import Encryption, Integrity, encryption, integrity
-from harness.network.namespaces import Node
 from harness.network.network import Network
+from harness.network.node import Node
 
 GCM = encryption("AES_GCM_16_128")
 CBC, SHA = encryption("AES_CBC_128"), integrity("HMAC_SHA2_256_128")

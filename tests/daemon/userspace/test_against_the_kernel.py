@@ -13,8 +13,9 @@ from harness.ike.address import Address, Path
 from harness.ike.transforms import encryption, integrity
 from harness.kernel.socket import XfrmSocket
 from harness.network.leaks import in_clear
-from harness.network.namespaces import Node, Spawner
 from harness.network.network import Network
+from harness.network.node import Node
+from harness.network.spawner import Spawner
 from harness.network.topologies import HOST_TO_HOST, MOON_SUN
 from tests.daemon.userspace.ends import CBC, GCM, SHA, end, pairs, selectors
 from tests.daemon.userspace.test_plane import MOON_NET, SUN_NET, WAN

@@ -22,8 +22,9 @@ from harness.daemon.userspace.spd import MOST_WAITING
 from harness.ike.address import Address
 from harness.ike.address import Path as NetworkPath
 from harness.network.leaks import in_clear
-from harness.network.namespaces import Node, Spawner
 from harness.network.network import Network
+from harness.network.node import Node
+from harness.network.spawner import Spawner
 from harness.network.topologies import HOST_TO_HOST, MOON_SUN, NAT_IN_PATH, with_wire
 from harness.network.topology import Topology
 from harness.network.wires import CarriedWire

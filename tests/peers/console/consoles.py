@@ -19,7 +19,7 @@ from pathlib import Path
 
 import harness
 from harness.daemon.console.program import PROMPT
-from harness.network.namespaces import Node
+from harness.network.node import Node
 from tests.daemon.engine_router import EngineRouter, control_socket
 
 USER, PASSWORD = "root", "s3cret"

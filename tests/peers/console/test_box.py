@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.daemon.console.program import PROMPT
-from harness.network.namespaces import Spawner
+from harness.network.spawner import Spawner
 from harness.peers.console.box import TRANSCRIPT, BoxDaemon, ConsoleBox
 from harness.peers.console.settings import Box, Serial
 from harness.peers.contract import (

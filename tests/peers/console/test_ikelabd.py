@@ -13,8 +13,9 @@ import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
-from harness.network.namespaces import Node, Spawner
 from harness.network.network import Network
+from harness.network.node import Node
+from harness.network.spawner import Spawner
 from harness.network.topologies import SEIL
 from harness.peers.console.box import DISCARD, BoxDaemon, ConsoleBox
 from harness.peers.console.in_node import console_on, open_terminal

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from harness.daemon.console.program import PROMPT
-from harness.network.namespaces import Node, Spawner
+from harness.network.node import Node
+from harness.network.spawner import Spawner
 from harness.peers.console.session import Session
 from harness.peers.console.settings import Box, Serial, Ssh, Telnet, Way
 from harness.peers.console.verbs import SeilConsole

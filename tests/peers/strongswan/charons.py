@@ -10,8 +10,8 @@ from pathlib import Path
 
 from harness.lab.journal import Journal
 from harness.lab.lab import Roots
-from harness.network.namespaces import Spawner
 from harness.network.network import Network
+from harness.network.spawner import Spawner
 from harness.network.topologies import MOON_SUN
 from harness.peers.connection import Child, Connection, End, PreSharedKey
 from harness.peers.contract import Configuration, NativeFile

@@ -5,7 +5,7 @@ import pytest
 
 from harness.lab.background import Background
 from harness.lab.lab import Roots
-from harness.network.namespaces import Spawner
+from harness.network.spawner import Spawner
 from harness.peers.connection import Connection
 from harness.peers.contract import Unsupported
 from tests.peers.strongswan.charons import DIALECTS, NET, pair

@@ -11,7 +11,7 @@ import pytest
 from harness.capture.frames import Esp, Isakmp, dissect
 from harness.lab.background import Background
 from harness.lab.lab import Roots
-from harness.network.namespaces import Spawner
+from harness.network.spawner import Spawner
 from harness.peers.contract import (
     ChildDown,
     ChildRekeyed,

@@ -7,7 +7,7 @@ import pytest
 
 from harness.lab.background import Background
 from harness.lab.lab import Roots
-from harness.network.namespaces import Spawner
+from harness.network.spawner import Spawner
 from harness.peers.contract import ConfigurationRefused, NativeFile, PeerError, Unsupported
 from tests.peers.strongswan.charons import PEERS, started_with
 

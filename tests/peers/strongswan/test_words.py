@@ -8,7 +8,7 @@ import pytest
 
 from harness.lab.background import Background
 from harness.lab.lab import Roots
-from harness.network.namespaces import Spawner
+from harness.network.spawner import Spawner
 from harness.peers.connection import Connection, PreSharedKey
 from harness.peers.contract import ChildUp, ConfigurationRefused
 from tests.peers.strongswan.charons import DIALECTS, MOON, NET, SUN, called, pair

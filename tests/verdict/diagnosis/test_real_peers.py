@@ -13,7 +13,7 @@ import pytest
 from harness.lab.background import Background
 from harness.lab.lab import Lab, Roots
 from harness.lab.net import Net
-from harness.network.namespaces import Spawner
+from harness.network.spawner import Spawner
 from harness.network.topologies import MOON_SUN
 from harness.peers.connection import Connection, PreSharedKey, Side
 from harness.peers.contract import Peer

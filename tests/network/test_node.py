@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.network.namespaces import CommandFailed, NetworkError, Node, Spawner
+from harness.network.errors import CommandFailed, NetworkError
+from harness.network.node import Node
+from harness.network.spawner import Spawner
 from harness.network.waiting import readable
 from tests.network.conftest import Lab
 

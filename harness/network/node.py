@@ -7,16 +7,14 @@ import ctypes
 import os
 import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from harness.network import spawner as spawner_program
 from harness.network.channel import Answer, Channel, ChannelClosed
+from harness.network.errors import CommandFailed, NetworkError
 from harness.network.files import open_in_root
+from harness.network.process import Completed, Process
 from harness.network.waiting import readable
 
 ENVIRONMENT = {
@@ -27,52 +25,6 @@ ENVIRONMENT = {
 CLONE_NEWNET = 0x40000000
 
 libc = ctypes.CDLL(None, use_errno=True)
-
-
-class NetworkError(Exception):
-    """The emulated network could not do what was asked; one sentence says why."""
-
-
-class CommandFailed(NetworkError):
-    """A program could not be started or did not end as expected; one sentence says how."""
-
-
-@dataclass(frozen=True)
-class Completed:
-    """What a program left behind when it ended; a negative return code is a signal's number."""
-
-    stdout: bytes
-    stderr: bytes
-    returncode: int
-
-
-class Process:
-    """A program that runs in a node. `pid` is the harness's number for it, not the node's."""
-
-    def __init__(
-        self, argv: Sequence[str], pid: int, handle: int, ended: "asyncio.Future[int]"
-    ) -> None:
-        self.argv = tuple(argv)
-        self.pid = pid
-        self._handle = handle
-        self._ended = ended
-        ended.add_done_callback(lambda _: os.close(handle))
-
-    @property
-    def returncode(self) -> int | None:
-        """The exit code, a negative signal number, or None as long as the program runs."""
-        return self._ended.result() if self._ended.done() else None
-
-    async def wait(self) -> int:
-        """Return the exit code once the program has ended; negative is a signal's number."""
-        return await asyncio.shield(self._ended)
-
-    def kill(self, number: int = signal.SIGKILL) -> None:
-        """Send the signal to the program, and do nothing when it has already ended."""
-        if self._ended.done():
-            return
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._handle, number)
 
 
 class Node:
@@ -326,131 +278,6 @@ class Node:
             if not future.done():
                 future.set_result(-signal.SIGKILL)
         self._exits.clear()
-
-
-class Spawner:
-    """The process that owns every node; start it once a session, nodes cost milliseconds then.
-
-    It ends, and every node with it, when the harness closes it or dies in any way.
-    """
-
-    def __init__(self, process: "subprocess.Popen[bytes]", channel: Channel) -> None:
-        self._process = process
-        self._loaded: set[str] = set()
-        self._channel = channel
-        self._nodes: list[Node] = []
-
-    @classmethod
-    async def start(cls) -> Self:
-        """Return a spawner that is ready to make nodes; raises NetworkError."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        parent = os.pidfd_open(os.getpid())
-        channel = Channel(ours, "the spawner", lambda _: None)
-        started = channel.expect(0)
-        program = str(spawner_program.__file__)
-        argv = [sys.executable, "-I", "-S", program, str(theirs.fileno()), str(parent)]
-        try:
-            # A session of its own, so that Ctrl-C in a terminal reaches the harness alone, which
-            # then takes down the nodes in order.
-            process = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), parent),
-                start_new_session=True,
-            )
-        finally:
-            theirs.close()
-            os.close(parent)
-        try:
-            await started
-        except ChannelClosed as error:
-            raise NetworkError(f"the spawner ended with {process.wait()} at its start") from error
-        finally:
-            channel.forget(0)
-        return cls(process, channel)
-
-    @property
-    def pid(self) -> int:
-        """The spawner's process id."""
-        return self._process.pid
-
-    async def load(self, modules: Iterable[str]) -> None:
-        """Import Python modules once, for `Node.spawn_function` in nodes made from now on.
-
-        The search path is the harness's. Raises NetworkError.
-        """
-        wanted = [name for name in modules if name not in self._loaded]
-        if not wanted:
-            return
-        path = [os.path.abspath(entry) for entry in sys.path if entry]
-        answer = await self._channel.request({"path": path, "modules": wanted})
-        if "error" in answer.message:
-            raise NetworkError(f"the spawner could not load a module: {answer.message['error']}")
-        self._loaded.update(wanted)
-
-    async def node(
-        self,
-        name: str,
-        lowers: Sequence[Path] = (),
-        sysctls: Mapping[str, str] | None = None,
-    ) -> Node:
-        """Return a new node; raises NetworkError.
-
-        `lowers` are the directories of its image, the uppermost first; without any it sees the
-        harness's own file systems, read-only. `sysctls` are written in its namespaces before it
-        has any interface but lo; names have slashes (`net/ipv4/ip_forward`).
-        """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        message = {
-            "name": name,
-            "lowers": [str(Path(lower).absolute()) for lower in lowers],
-            "sysctls": dict(sysctls or {}),
-        }
-        try:
-            answer = await self._channel.request(message, [theirs.fileno()])
-        except ChannelClosed as error:
-            ours.close()
-            raise NetworkError(f"node {name!r} was not made: the spawner has ended") from error
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        if "error" in answer.message:
-            ours.close()
-            raise NetworkError(f"node {name!r} was not made: {answer.message['error']}")
-        try:
-            node = Node(name, answer.message["pid"], ours)
-        except ProcessLookupError as error:
-            ours.close()
-            raise NetworkError(f"node {name!r} ended before it was set up") from error
-        try:
-            await node.ready()
-        except BaseException:
-            await node.close()
-            raise
-        self._nodes = [*(other for other in self._nodes if not other.closed), node]
-        return node
-
-    async def close(self) -> None:
-        """Close every node that is left and end the spawner."""
-        await asyncio.gather(*(node.close() for node in self._nodes))
-        self._channel.close()
-        try:
-            handle = os.pidfd_open(self._process.pid)
-        except ProcessLookupError:
-            return
-        try:
-            await readable(handle)
-        finally:
-            os.close(handle)
-        self._process.wait()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
 
 
 def _placed(

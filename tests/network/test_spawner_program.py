@@ -6,10 +6,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 WITHOUT_MOUNT_SETATTR = """
-from harness.network import spawner
-spawner.SYS_MOUNT_SETATTR = 100_000
-spawner.mount("none", "/", None, spawner.MS_REC | spawner.MS_PRIVATE)
-spawner.keep_the_parents_root()
+from harness.network import spawner_program
+spawner_program.SYS_MOUNT_SETATTR = 100_000
+spawner_program.mount("none", "/", None, spawner_program.MS_REC | spawner_program.MS_PRIVATE)
+spawner_program.keep_the_parents_root()
 for path in ("/etc/new", "/usr/new", "/run/new", "/tmp/new"):
     try:
         open(path, "w").close()
@@ -21,7 +21,7 @@ for path in ("/etc/new", "/usr/new", "/run/new", "/tmp/new"):
 ON_AN_OVERLAY = """
 import asyncio, sys
 from pathlib import Path
-from harness.network.namespaces import Spawner
+from harness.network.spawner import Spawner
 
 async def main(image):
     async with await Spawner.start() as spawner:
