@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import fcntl
 import json
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.capture.captured import Captured, load
 from harness.capture.decryption import Decryption, decrypt
@@ -21,11 +23,13 @@ RUNS = ("ikev1-psk", "ikev1-certificates", "ikev2-psk", "ikev2-certificates", "i
 class Runs:
     """The runs of `runs_to_record`, by their scenario's name; two charons rekey, and end."""
 
-    def __init__(self, folders: dict[str, Path]) -> None:
-        self.folders = folders
+    def __init__(self, runs: Iterable[Made]) -> None:
+        self.runs = {one.scenario: one for one in runs}
 
     def folder(self, run: str) -> Path:
-        return self.folders[run]
+        one = self.runs[run]
+        assert one.outcome == "pass", one.reason
+        return one.folder
 
     def log(self, run: str, node: str = "moon") -> str:
         """A charon's log of its keys."""
@@ -45,17 +49,29 @@ class Runs:
         return decrypt(self.captured(run).frames, self.keys(run, node).secrets)
 
 
-def made(shared: Path, name: str, *arguments: str | Path) -> dict[str, Path]:
-    """The folders of runs by scenario, made by the first process of a session that asks.
+class Made(NamedTuple):
+    """A run that was made for this session: of which scenario, what came of it, and its folder."""
 
-    `shared` is a folder that all workers of the session see. All runs must pass.
+    scenario: str
+    outcome: str
+    reason: str
+    folder: Path
+
+
+def made(shared: Path, name: str, *arguments: str | Path) -> list[Made]:
+    """The runs that `ikelab run` makes, for the first process of a session that asks.
+
+    `shared` is a folder that all workers of the session see.
     """
     out = shared / name
     with (shared / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (out / "done").exists():
             done = ikelab("run", *arguments, "--out", out)
-            assert done.returncode == 0, done.stdout
+            assert (out / "results.json").exists(), done.stdout
             (out / "done").touch()
     results = json.loads((out / "results.json").read_text())["runs"]
-    return {one["scenario"]: out / one["artifacts"] for one in results}
+    return [
+        Made(one["scenario"], one["outcome"], one["reason"], out / one["artifacts"])
+        for one in results
+    ]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.capture.tshark import normal, tshark
+from tests.capture.tshark import tshark
 from tests.cli.commands import ikelab
 
 ANNOUNCED = re.compile(
@@ -47,10 +47,10 @@ def test_main_mode_minimal_is_a_ladder_in_clear_and_tshark_agrees_with_every_lin
         *["Quick Mode"] * 3,
     ]
     (folder,) = (one for one in tmp_path.iterdir() if one.is_dir())
-    rows, _ = tshark(folder / "capture.pcapng", folder / "wireshark")
+    rows = tshark(folder / "capture.pcapng", folder / "wireshark").rows
     packets = 0
     for line in lines:
-        row = normal(rows[int(line["frame"]) - 1])
+        row = rows[int(line["frame"]) - 1]
         # tshark lists the sources from the outside in, then the destinations.
         ports = row["UDP ports"]
         ends = [line["left"], line["right"]]
@@ -87,7 +87,7 @@ def agrees_about_esp(what: str, row: dict[str, list[str]]) -> None:
     said = ESP.match(what)
     assert said is not None, what
     assert row["ESP SPI"] == [f"0x{said['spi']}"]
-    assert row["sequence"] == [said["first"]]
+    assert row["ESP sequence"] == [said["first"]]
     assert row["ICV good"] == ["1"]
     assert said["source"] in row["addresses"]
     assert said["destination"] in row["addresses"]

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""tshark as a second opinion: every field of every frame, and where it has none to give."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from harness.capture.decryption import Decryption
+from harness.capture.entries import Entry, Ike, Ipsec, Status
+from harness.capture.wireshark import write_profile
+from tests.capture.our_view import seen
+from tests.capture.packets import pcapng_of
+from tests.capture.tshark import ICMP, IN_PAYLOADS, Opinion, Row, opens_esp, opens_ike, tshark
+
+INSIDE = tuple(IN_PAYLOADS)
+SaId = tuple[bytes | None, bytes | None]
+
+
+class NoOracle(StrEnum):
+    """Why tshark has no opinion of some fields of a frame; docs/decrypting.md lists them."""
+
+    ALGORITHM = "an algorithm of the table above"
+    ESN = "ESP with extended sequence numbers"
+    REPEATED = "IKEv1 that comes again"
+    PIECES = "fragments of IKEv2 in another order, or again"
+    BAD_ICV = "IKEv2 whose ICV does not match"
+    MALFORMED = "IKE that is malformed, or of another version"
+
+
+@dataclass
+class Comparison:
+    """Frames with IKE or IPsec that were compared, what differs, and what was left out and why."""
+
+    compared: int = 0
+    differing: list[str] = field(default_factory=list)
+    left_out: Counter[NoOracle] = field(default_factory=Counter)
+
+
+def assert_agreed(decryption: Decryption, capture: Path, profile: Path) -> int:
+    """Write the profile, compare all with tshark, and return how many frames there were."""
+    write_profile(profile, decryption.secrets)
+    found = compare(decryption, capture, profile)
+    assert found.differing == []
+    return found.compared
+
+
+def compare(decryption: Decryption, capture: Path, profile: Path) -> Comparison:
+    """Compare every field of every frame with what tshark says with a profile that is there.
+
+    Behind a translation each message is there twice, of which IKEv1's IVs in tshark make no
+    sense: then it is given one wire at a time.
+    """
+    found = Comparison()
+    foreign = {(one.spi_i, one.spi_r) for one in decryption.secrets.ike_v2 if not opens_ike(one)}
+    told = [entry for entry in decryption.entries if isinstance(entry.content, Ike | Ipsec)]
+    wires = list(dict.fromkeys(entry.frame.wire for entry in told))
+    if len(wires) <= 1:
+        _compare(found, decryption.entries, tshark(capture, profile), foreign)
+        return found
+    with tempfile.TemporaryDirectory() as folder:
+        for wire in wires:
+            entries = [entry for entry in decryption.entries if entry.frame.wire == wire]
+            part = Path(folder) / "wire.pcapng"
+            part.write_bytes(pcapng_of(entry.frame for entry in entries))
+            _compare(found, entries, tshark(part, profile), foreign)
+    return found
+
+
+def _compare(
+    found: Comparison, entries: Sequence[Entry], opinion: Opinion, foreign: set[SaId]
+) -> None:
+    assert len(opinion.rows) == len(entries)
+    for entry, row in zip(entries, opinion.rows, strict=True):
+        if isinstance(entry.content, Ike | Ipsec):
+            found.compared += 1
+            found.differing += _differing(entry, row, _silent(found, entry, opinion, foreign))
+        elif not row[ICMP] and (row["spis"] or row["ESP SPI"] or row["AH SPI"]):
+            found.differing.append(f"frame {entry.number}: tshark has IKE or IPsec, and we none")
+
+
+def _differing(entry: Entry, row: Row, silent: Sequence[str]) -> Iterator[str]:
+    ours = seen(entry)
+    for what, value in ours.items():
+        if what not in silent and row[what] != value:
+            yield f"frame {entry.number}, {what}: tshark has {row[what]}, we have {value}"
+
+
+def _silent(
+    found: Comparison, entry: Entry, opinion: Opinion, foreign: set[SaId]
+) -> tuple[str, ...]:
+    """The fields that tshark has no opinion of; noted."""
+    for reason, fields in _reasons(entry.content, opinion, foreign):
+        found.left_out[reason] += 1
+        return fields
+    return ()
+
+
+def _reasons(
+    content: object, opinion: Opinion, foreign: set[SaId]
+) -> Iterator[tuple[NoOracle, tuple[str, ...]]]:
+    match content:
+        case Ipsec(status=Status.DECRYPTED, protocol="ESP", secret=secret):
+            if not opens_esp(secret):
+                yield NoOracle.ALGORITHM, ()
+            elif secret is not None and secret.esn and not opinion.knows_esn:
+                yield NoOracle.ESN, ("ICV good",)
+        case Ike(status=Status.MALFORMED):
+            # It goes on reading at the next best place, and names no exchange of another version.
+            yield NoOracle.MALFORMED, ("exchange", *INSIDE)
+        case Ike(message=message) if message is not None and message.encrypted:
+            # It takes the IV from the message before, which for a repeated one is that one itself.
+            if content.repeats and not content.elsewhere:
+                yield NoOracle.REPEATED, INSIDE
+        case Ike(message=message, header=head) if message is not None and message.sealed:
+            if (head.initiator_spi, head.responder_spi) in foreign:
+                yield NoOracle.ALGORITHM, ("ICV of IKEv2 wrong", *INSIDE)
+            elif content.status is Status.BAD_ICV:
+                # It shows what comes out all the same.
+                yield NoOracle.BAD_ICV, INSIDE
+            elif content.readable and content.fragment and _by_itself(content):
+                yield NoOracle.PIECES, INSIDE
+
+
+def _by_itself(content: Ike) -> bool:
+    """Whether a fragment with which the message was whole came out of its turn."""
+    assert content.fragment is not None
+    return bool(content.repeats) or content.fragment[0] != content.fragment[1]
