@@ -36,6 +36,11 @@ def udp(payload: bytes, sport: int = 500, dport: int = 500) -> bytes:
     return struct.pack(">HHHH", sport, dport, 8 + len(payload), 0) + payload
 
 
+GCM = encryption("AES_GCM_16_128")
+INNER = ip(udp(b"are you there?", 7, 9), 17, "10.1.0.10", "10.2.0.10")
+"""A packet that a tunnel carries."""
+
+
 def ethernet(packet: bytes) -> bytes:
     kind = b"\x86\xdd" if packet[0] >> 4 == 6 else b"\x08\x00"
     return b"\x02\0\0\0\0\x02" + b"\x02\0\0\0\0\x01" + kind + packet

@@ -16,6 +16,8 @@ from harness.scenario import MARKER
 from tests.capture.runs import Made, made
 from tests.capture.second_opinion import NoOracle, compare
 
+PASS = "pass"
+PAIRS = ("--moon=strongswan@5.9.8,ikelabd", "--sun=strongswan@6.0.1", "--both-ways")
 READ = (Status.CLEAR, Status.DECRYPTED, Status.FRAGMENT)
 UNREADABLE = {
     "conformance-first-message": {Status.MALFORMED: 2},
@@ -50,13 +52,13 @@ def catalogue() -> list[str]:
 
 @pytest.fixture(scope="session")
 def runs_of_all(shared: Path) -> list[Made]:
-    """Each scenario once for this session; the pairs of the main job take turns."""
-    return made(
-        shared,
-        "catalogue",
-        *("--moon", "strongswan@5.9.8,ikelabd", "--sun", "strongswan@6.0.1", "--both-ways"),
-        "--in-turns",
-    )
+    """Each scenario for this session; the pairs of the main job take turns.
+
+    Where it was the turn of one that has no such feature, all the others have theirs too.
+    """
+    runs = made(shared, "catalogue", *PAIRS, "--in-turns")
+    open_ = {one.scenario for one in runs} - {one.scenario for one in runs if one.outcome == PASS}
+    return [*runs, *(made(shared, "others", *PAIRS, *sorted(open_)) if open_ else ())]
 
 
 @pytest.mark.parametrize("name", catalogue())
@@ -64,9 +66,10 @@ def test_every_packet_of_a_scenario_is_read_and_tshark_agrees_with_every_field(
     runs_of_all: list[Made], name: str
 ) -> None:
     runs = [one for one in runs_of_all if one.scenario == name]
-    assert runs, "it was not run"
-    for run in runs:
-        assert run.outcome == "pass", run.reason
+    assert {run.reason for run in runs if run.outcome not in (PASS, "unsupported")} == set()
+    passed = [run for run in runs if run.outcome == PASS]
+    assert passed, "nobody ran it"
+    for run in passed:
         told = told_by(run.folder)
         assert told.problems == ()
         assert unread(told) == UNREADABLE.get(name, {})

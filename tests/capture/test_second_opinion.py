@@ -15,6 +15,8 @@ from harness.capture.wireshark import write_profile
 from harness.ike import payloads_v2 as v2
 from harness.ike.transforms import encryption, integrity
 from tests.capture.packets import (
+    GCM,
+    INNER,
     MOON,
     SUN,
     esp_secret,
@@ -32,13 +34,12 @@ from tests.capture.second_opinion import Comparison, NoOracle, compare
 from tests.capture.test_ah_packets import secret, sent
 
 MESSAGE, PACKET = 0, 1
-INNER = ip(udp(b"hello", 7, 9), 17, "10.1.0.10", "10.2.0.10")
 
 
 @pytest.fixture
 def decryption() -> Decryption:
     """A message with a notify, and a packet of ESP."""
-    secret, esp = ike_secret(), esp_secret(encryption("AES_GCM_16_128"))
+    secret, esp = ike_secret(), esp_secret(GCM)
     (message,) = sealed(secret, header(37, 4), [v2.Notify(16384)])
     taken = frames([ike(message), ip(sealer(esp).seal(INNER, 4), 50)])
     return decrypt(taken, Secrets(ike_v2=(secret,), ipsec=(esp,)))
