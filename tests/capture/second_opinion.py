@@ -9,10 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.capture.decryption import Decryption
 from harness.capture.entries import Entry, Ike, Ipsec, Status
+from harness.capture.secrets import Secrets
 from harness.capture.wireshark import write_profile
+from harness.ike.constants_v2 import ExchangeType
 from tests.capture.our_view import seen
 from tests.capture.packets import pcapng_of
 from tests.capture.tshark import ICMP, IN_PAYLOADS, Opinion, Row, opens_esp, opens_ike, tshark
@@ -27,9 +30,17 @@ class NoOracle(StrEnum):
     ALGORITHM = "an algorithm of the table above"
     ESN = "ESP with extended sequence numbers"
     REPEATED = "IKEv1 that comes again"
+    EARLIER_KEYS = "IKE_INTERMEDIATE, before the keys change"
     PIECES = "fragments of IKEv2 in another order, or again"
     BAD_ICV = "IKEv2 whose ICV does not match"
     MALFORMED = "IKE that is malformed, or of another version"
+
+
+class Limits(NamedTuple):
+    """IKE SAs of IKEv2 that tshark has no algorithm for, and those with several sets of keys."""
+
+    foreign: frozenset[SaId]
+    changing: frozenset[SaId]
 
 
 @dataclass
@@ -56,29 +67,33 @@ def compare(decryption: Decryption, capture: Path, profile: Path) -> Comparison:
     sense: then it is given one wire at a time.
     """
     found = Comparison()
-    foreign = {(one.spi_i, one.spi_r) for one in decryption.secrets.ike_v2 if not opens_ike(one)}
+    limits = _limits(decryption.secrets)
     told = [entry for entry in decryption.entries if isinstance(entry.content, Ike | Ipsec)]
     wires = list(dict.fromkeys(entry.frame.wire for entry in told))
     if len(wires) <= 1:
-        _compare(found, decryption.entries, tshark(capture, profile), foreign)
+        _compare(found, decryption.entries, tshark(capture, profile), limits)
         return found
     with tempfile.TemporaryDirectory() as folder:
         for wire in wires:
             entries = [entry for entry in decryption.entries if entry.frame.wire == wire]
             part = Path(folder) / "wire.pcapng"
             part.write_bytes(pcapng_of(entry.frame for entry in entries))
-            _compare(found, entries, tshark(part, profile), foreign)
+            _compare(found, entries, tshark(part, profile), limits)
     return found
 
 
-def _compare(
-    found: Comparison, entries: Sequence[Entry], opinion: Opinion, foreign: set[SaId]
-) -> None:
+def _limits(secrets: Secrets) -> Limits:
+    sets = Counter((one.spi_i, one.spi_r) for one in secrets.ike_v2)
+    foreign = ((one.spi_i, one.spi_r) for one in secrets.ike_v2 if not opens_ike(one))
+    return Limits(frozenset(foreign), frozenset(sa for sa, count in sets.items() if count > 1))
+
+
+def _compare(found: Comparison, entries: Sequence[Entry], opinion: Opinion, limits: Limits) -> None:
     assert len(opinion.rows) == len(entries)
     for entry, row in zip(entries, opinion.rows, strict=True):
         if isinstance(entry.content, Ike | Ipsec):
             found.compared += 1
-            found.differing += _differing(entry, row, _silent(found, entry, opinion, foreign))
+            found.differing += _differing(entry, row, _silent(found, entry, opinion, limits))
         elif not row[ICMP] and (row["spis"] or row["ESP SPI"] or row["AH SPI"]):
             found.differing.append(f"frame {entry.number}: tshark has IKE or IPsec, and we none")
 
@@ -90,18 +105,16 @@ def _differing(entry: Entry, row: Row, silent: Sequence[str]) -> Iterator[str]:
             yield f"frame {entry.number}, {what}: tshark has {row[what]}, we have {value}"
 
 
-def _silent(
-    found: Comparison, entry: Entry, opinion: Opinion, foreign: set[SaId]
-) -> tuple[str, ...]:
+def _silent(found: Comparison, entry: Entry, opinion: Opinion, limits: Limits) -> tuple[str, ...]:
     """The fields that tshark has no opinion of; noted."""
-    for reason, fields in _reasons(entry.content, opinion, foreign):
+    for reason, fields in _reasons(entry.content, opinion, limits):
         found.left_out[reason] += 1
         return fields
     return ()
 
 
 def _reasons(
-    content: object, opinion: Opinion, foreign: set[SaId]
+    content: object, opinion: Opinion, limits: Limits
 ) -> Iterator[tuple[NoOracle, tuple[str, ...]]]:
     match content:
         case Ipsec(status=Status.DECRYPTED, protocol="ESP", secret=secret):
@@ -117,8 +130,12 @@ def _reasons(
             if content.repeats and not content.elsewhere:
                 yield NoOracle.REPEATED, INSIDE
         case Ike(message=message, header=head) if message is not None and message.sealed:
-            if (head.initiator_spi, head.responder_spi) in foreign:
+            sa = (head.initiator_spi, head.responder_spi)
+            if sa in limits.foreign:
                 yield NoOracle.ALGORITHM, ("ICV of IKEv2 wrong", *INSIDE)
+            elif sa in limits.changing and head.exchange_type == ExchangeType.IKE_INTERMEDIATE:
+                # It has room for one set of keys, and the last one opens all that follows.
+                yield NoOracle.EARLIER_KEYS, ("ICV of IKEv2 wrong", *INSIDE)
             elif content.status is Status.BAD_ICV:
                 # It shows what comes out all the same.
                 yield NoOracle.BAD_ICV, INSIDE
