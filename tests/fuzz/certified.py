@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Two ends of IKEv2 with certificates whose every octet is the same in every run."""
+"""Two ends of either version with certificates whose every octet is the same in every run."""
 
 from __future__ import annotations
 
@@ -9,16 +9,25 @@ from functools import cache
 from hashlib import sha256
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
 
+from harness.ike.certificates import load_certificates
+from harness.ike.v1.configuration import Phase1, RsaSignature
+from harness.ike.v1.identity import name_identity
 from harness.ike.v2.connection import Anchors, Connection, Settings, Signer
 from harness.ike.v2.seam import Seam
+from harness.peers.credentials import Authority
+from tests.ike.v1 import pair as v1
 from tests.ike.v2.pair import MOON_NET, SUN_NET, Pair
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = Settings(epoch=START, half_open_limit=8, cookie_threshold=4)
 AUTHORITY = "ca.example"
+RSA_AUTHORITY = Authority(AUTHORITY, START)
+RSA_BITS = 1024
 
 
 def pair(seams: tuple[Seam | None, Seam | None]) -> Pair:
@@ -29,6 +38,31 @@ def pair(seams: tuple[Seam | None, Seam | None]) -> Pair:
         settings=SETTINGS,
         seams=seams,
     )
+
+
+def pair_v1(phase1: Phase1) -> v1.Pair:
+    """A SEIL and a strongSwan with RSA signatures, which trust one authority (RFC 2409 5.1)."""
+    left, right = name_identity("seil.example"), name_identity("swan.example")
+    return v1.Pair(
+        v1.seil(
+            credentials=signatures("seil.example"), phase1=phase1,
+            local_identity=left, remote_identity=right,
+        ),
+        v1.swan(
+            credentials=signatures("swan.example"), phase1=phase1,
+            local_identity=right, remote_identity=left,
+        ),
+    )  # fmt: skip
+
+
+@cache
+def signatures(owner: str) -> RsaSignature:
+    """An RSA key of the owner, its certificate and the authority that is trusted."""
+    made = RSA_AUTHORITY.certify(owner, kind="rsa", rsa_bits=RSA_BITS)
+    own, anchor = (load_certificates(one.encode()) for one in (made.certificate, made.authority))
+    key = load_pem_private_key(made.private_key.encode(), None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    return RsaSignature(own, key, anchor, START)
 
 
 def _trusting(connection: Connection, owner: str) -> Connection:

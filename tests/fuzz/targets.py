@@ -19,6 +19,7 @@ from harness.capture.secrets import Secrets
 from harness.daemon.configuration import DaemonConfiguration
 from harness.daemon.userspace.raw_esp import Arrival
 from harness.ike.address import Address
+from harness.ike.constants_v1 import ExchangeType as ExchangeTypeV1
 from harness.ike.constants_v2 import ExchangeType
 from harness.ike.malformed import Malformed, Unencodable
 from harness.ike.payload import Forged, Payload, RawPayload
@@ -40,6 +41,10 @@ Note = Callable[[bytes], None]
 """Is told each input before it is given to anybody."""
 
 FAST = Phase1((encryption("AES_CBC_128"),), (prf("HMAC_SHA1"),), (key_exchange("MODP_768"),))
+PHASE1_EXCHANGES = {
+    Phase1Mode.MAIN: ExchangeTypeV1.IDENTITY_PROTECTION,
+    Phase1Mode.AGGRESSIVE: ExchangeTypeV1.AGGRESSIVE,
+}
 MOST_IPSEC_SAS = 64
 ANYWHERE = Address("203.0.113.9")
 
@@ -186,6 +191,29 @@ def ikev1_authentic(random: Random, size: int, note: Note) -> None:
             end.events.clear()
 
 
+def ikev1_strangers(random: Random, size: int, note: Note) -> None:
+    """What anybody may say in phase 1, with secrets and with signatures, in either mode.
+
+    With signatures everybody has the keys after the key exchange, and may seal what it says.
+    """
+    for _ in range(size):
+        mode = random.choice(list(Phase1Mode))
+        exchange = PHASE1_EXCHANGES[mode]
+        pair = _signed(mode) if random.random() < 0.7 else pair_v1(mode)
+        sender, other = random.choice(((pair.a, pair.b), (pair.b, pair.a)))
+        said: list[bytes] = []
+        rule = sender.script.sent(exchange=exchange, skip=random.randrange(3))
+        rule.replace(partial(_nearly, random, said))
+        pair.initiate()
+        try:
+            pair.run()
+            pair.advance(400)
+        finally:
+            note(b"".join(said))
+        assert len(other.sas) <= 1
+        assert other.endpoint.half_open == 0
+
+
 def userspace_esp(random: Random, size: int, note: Note) -> None:
     """The opener and the data plane on it: packets forged, and authentic ones with any content."""
     suite = random.choice(plane.SUITES)
@@ -281,6 +309,7 @@ TARGETS = (
     Target("ikev2-strangers", 5, 50, ikev2_strangers),
     Target("ikev1", 20, 100, ikev1_engine),
     Target("ikev1-authentic", 5, 50, ikev1_authentic),
+    Target("ikev1-strangers", 5, 50, ikev1_strangers),
     Target("esp", 10, 200, userspace_esp),
     Target("decryptor", 10, 200, decryptor),
     Target("daemon", 10, 100, daemon),
@@ -302,6 +331,10 @@ def _recorded_v1(mode: Phase1Mode) -> tuple[bytes, ...]:
 def pair_v1(mode: Phase1Mode, seed: int = 1) -> v1.Pair:
     both = replace(FAST, mode=mode, accept_aggressive_psk=True)
     return v1.Pair(v1.seil(phase1=both), v1.swan(phase1=both), seed)
+
+
+def _signed(mode: Phase1Mode) -> v1.Pair:
+    return certified.pair_v1(replace(FAST, mode=mode))
 
 
 def _with_secret(scripts: tuple[Script, Script]) -> Pair:
