@@ -3,7 +3,8 @@
 
 The codec keeps whatever a sender wrote, since a decryptor must see it. A daemon must not accept
 all of it: this lists what it has to refuse (INVALID_SYNTAX in IKEv2, PAYLOAD-MALFORMED or
-BAD-PROPOSAL-SYNTAX in IKEv1). Reserved bits are no violation: receivers ignore them.
+BAD-PROPOSAL-SYNTAX in IKEv1). Reserved bits are none in IKEv2, whose receivers ignore them; in
+IKEv1 a message is discarded for each of them (RFC 2408 5.2 and 5.3).
 """
 
 from __future__ import annotations
@@ -12,22 +13,31 @@ from collections.abc import Iterable, Iterator
 
 from harness.ike import payloads_v1 as v1
 from harness.ike import payloads_v2 as v2
-from harness.ike.payload import Payload
+from harness.ike.constants_v1 import Flag as FlagV1
+from harness.ike.payload import Payload, RawPayload
 from harness.ike.proposals import Proposal
 from harness.ike.wire import Message
+
+_FLAGS_V1 = int(FlagV1.ENCRYPTION | FlagV1.COMMIT | FlagV1.AUTHENTICATION_ONLY)
+_PRIVATE_V1 = 128
+"""From here on a payload type may be anybody's (RFC 2408 3.1)."""
 
 
 def violations(message: Message) -> tuple[str, ...]:
     """One sentence for each thing in a decoded message that its RFC forbids, in order."""
-    return (*_of_header(message), *payload_violations(message.payloads))
+    payloads = payload_violations(message.payloads, major_version=message.major_version)
+    return (*_of_header(message), *payloads)
 
 
-def payload_violations(payloads: Iterable[Payload]) -> tuple[str, ...]:
+def payload_violations(payloads: Iterable[Payload], *, major_version: int = 2) -> tuple[str, ...]:
     """The same for payloads alone, such as those that were decrypted."""
     return tuple(
         f"payload {position}: {found}"
         for position, payload in enumerate(payloads, 1)
-        for found in _of_payload(payload)
+        for found in (
+            *_of_payload(payload),
+            *(_reserved_v1(payload) if major_version == 1 else ()),
+        )
     )
 
 
@@ -38,8 +48,25 @@ def _of_header(message: Message) -> Iterator[str]:
         yield f"{len(message.trailing)} octets stand behind the last payload"
     if message.major_version == 2 and message.initiator_spi == bytes(8):
         yield "the initiator's SPI is zero (RFC 7296 3.1)"
-    if message.major_version == 1 and message.initiator_spi == bytes(8):
-        yield "the initiator's cookie is zero (RFC 2408 2.5.3)"
+    if message.major_version == 1:
+        if message.initiator_spi == bytes(8):
+            yield "the initiator's cookie is zero (RFC 2408 2.5.3)"
+        if message.version & 0x0F:
+            yield f"the minor version is {message.version & 0x0F}, later than 0 (RFC 2408 3.1)"
+        if message.flags & ~_FLAGS_V1:
+            yield f"flags 0x{message.flags:02x} have bits that mean nothing (RFC 2408 3.1)"
+
+
+def _reserved_v1(payload: Payload) -> Iterator[str]:
+    """What RFC 2408 5.3 has a receiver check in each payload header."""
+    if payload.flags:
+        yield f"its reserved octet is 0x{payload.flags:02x} (RFC 2408 5.3)"
+    if isinstance(payload, RawPayload) and payload.payload_type < _PRIVATE_V1:
+        yield f"type {payload.payload_type} is no payload's (RFC 2408 5.3)"
+    if isinstance(payload, v1.SecurityAssociation):
+        for proposal in payload.proposals:
+            if proposal.reserved or any(one.reserved for one in proposal.transforms):
+                yield f"a reserved octet of proposal {proposal.number} is not zero (RFC 2408 5.3)"
 
 
 def _of_payload(payload: Payload) -> Iterator[str]:

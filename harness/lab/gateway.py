@@ -113,13 +113,13 @@ class Gateway:
     ) -> Any:
         """The first event of these kinds of a scripted daemon's engines, past `after` of them.
 
-        `ike` is the daemon's own SPI of the IKE SA that it is about, None for any.
+        `ike` is the daemon's own SPI (or cookie) of the IKE SA that it is about, None for any.
         """
         scripted = self._station.scripted
 
         def found() -> list[Any]:
             told = (event for event in scripted.observed if isinstance(event, kinds))
-            return [event for event in told if ike in (None, event.ike)][after:]
+            return [event for event in told if ike in (None, _own_spi(event))][after:]
 
         def condition() -> bool:
             return bool(found())
@@ -157,9 +157,11 @@ class Gateway:
         """Return when neither half of a CHILD_SA is left on this gateway."""
         self._background.run(self._station.deleted(old, within))
 
-    def await_ike_down(self, name: str, within: float = WITHIN) -> IkeSa:
-        """The IKE SA of that name, as soon as it is gone."""
-        return self._background.run(self._station.ike_down(name, within))
+    def await_ike_down(
+        self, name: str, within: float = WITHIN, *, initiator_spi: int | None = None
+    ) -> IkeSa:
+        """The IKE SA of that name, as soon as it is gone; the first one, or that of an SPI."""
+        return self._background.run(self._station.ike_down(name, within, initiator_spi))
 
     def await_ike_rekeyed(self, old: IkeSa, within: float = WITHIN) -> IkeSa:
         """The IKE SA that replaces `old`, as soon as it does."""
@@ -198,3 +200,9 @@ class Gateway:
     def statistic(self, name: str) -> int:
         """One of the kernel's XFRM counters by its name, ``XfrmInTmplMismatch``."""
         return self._station.statistics()[name]
+
+
+def _own_spi(event: Any) -> bytes | None:
+    """The SPI in an event of an IKEv2 engine, the cookie in one of an IKEv1 engine."""
+    found: bytes | None = getattr(event, "ike", getattr(event, "isakmp", None))
+    return found

@@ -136,10 +136,15 @@ class Station:
                 self._came_up.get(old.inbound, 0),
             )
 
-    async def ike_down(self, name: str, within: float) -> IkeSa:
-        """The IKE SA of that name that is gone."""
+    async def ike_down(self, name: str, within: float, initiator_spi: int | None) -> IkeSa:
+        """The IKE SA of that name, and with an SPI of that, that is gone."""
         entry = await self.journal.first(
-            IkeDown, lambda event: event.ike.name == name, f"end of IKE SA {name}", within
+            IkeDown,
+            lambda event: (
+                event.ike.name == name and initiator_spi in (None, event.ike.initiator_spi)
+            ),
+            f"end of IKE SA {name}",
+            within,
         )
         down: IkeDown = entry.event
         return down.ike

@@ -9,7 +9,7 @@ import pytest
 
 from harness.ike import payloads_v1 as v1
 from harness.ike import payloads_v2 as v2
-from harness.ike.payload import CRITICAL, Payload
+from harness.ike.payload import CRITICAL, Payload, RawPayload
 from harness.ike.violations import payload_violations, violations
 from harness.ike.wire import decode, encode
 from tests.ike.messages import ike_sa_init, main_mode_1
@@ -75,3 +75,28 @@ def test_each_thing_that_is_forbidden_is_told(payload: Payload, words: str) -> N
     (told,) = payload_violations([payload])
     assert told.startswith("payload 1: ")
     assert words in told
+
+
+@pytest.mark.parametrize(
+    ("payload", "words"),
+    [
+        (v1.VendorId(b"anybody", flags=1), "its reserved octet is 0x01"),
+        (RawPayload(100, b"?"), "type 100 is no payload's"),
+        (
+            v1.SecurityAssociation((v1.Proposal(3, 1, b"", (v1.Transform(1, 1),), reserved=1),)),
+            "a reserved octet of proposal 3",
+        ),
+        (
+            v1.SecurityAssociation((v1.Proposal(4, 1, b"", (v1.Transform(1, 1, reserved=9),)),)),
+            "a reserved octet of proposal 4",
+        ),
+    ],
+)
+def test_what_is_reserved_in_ikev1_must_be_zero(payload: Payload, words: str) -> None:
+    (told,) = payload_violations([payload], major_version=1)
+    assert words in told
+    assert payload_violations([payload]) == ()
+
+
+def test_an_unknown_payload_for_private_use_is_none() -> None:
+    assert payload_violations([RawPayload(200, b"?")], major_version=1) == ()

@@ -68,7 +68,12 @@ class IsakmpSa:
         return lambda rest: informational_hash(self.choice.hash, self.keys.a, message_id, rest)
 
     def seal(
-        self, message: Message, iv: bytes, padding: Padding, draw: Draw, hash_of: HashOf | None
+        self,
+        message: Message,
+        iv: bytes,
+        padding: Padding | bytes,
+        draw: Draw,
+        hash_of: HashOf | None,
     ) -> tuple[bytes, bytes]:
         """The octets of a message, and the IV that follows; `hash_of` puts a HASH in front.
 
@@ -127,8 +132,10 @@ def is_encrypted(message: Message) -> bool:
     return bool(message.flags & Flag.ENCRYPTION)
 
 
-def _padding(block: int, size: int, style: Padding, draw: Draw) -> bytes:
+def _padding(block: int, size: int, style: Padding | bytes, draw: Draw) -> bytes:
     """One octet to a whole block, as racoon and strongSwan add where none is needed."""
+    if isinstance(style, bytes):
+        return style + bytes(-(size + len(style)) % block)
     count = block - size % block
     if style is Padding.ZERO:
         return bytes(count)

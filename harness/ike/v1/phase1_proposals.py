@@ -32,6 +32,7 @@ from harness.ike.v1.configuration import Lifetime, Phase1
 from harness.ike.v1.lifetimes import agreed_lifetime, lifetime_attributes, read_lifetime
 from harness.ike.v1.reasons import Reason
 from harness.ike.v1.refusal import Refusal, Unacceptable
+from harness.ike.v1.sa_rules import check_conflicts, check_situation
 
 A = Phase1Attribute
 _TOLD = 16
@@ -91,6 +92,7 @@ def _transform(number: int, choice: Phase1Choice) -> Transform:
 
 def read_transform(transform: Transform) -> Phase1Choice:
     """What a transform stands for; raises `Unacceptable` where something in it is not known."""
+    check_conflicts(transform.attributes, several=(A.LIFE_TYPE, A.LIFE_DURATION))
     if transform.id != TransformId.KEY_IKE:
         raise Unacceptable(f"transform {transform.id}, not KEY_IKE")
     numbers = [_number(transform, kind) for kind in (A.ENCRYPTION_ALGORITHM, A.HASH_ALGORITHM)]
@@ -115,9 +117,13 @@ def select(sa: SecurityAssociation, phase1: Phase1, method: int) -> Selection:
 
     The detail of the refusal names what was offered and what is configured.
     """
+    check_situation(sa)
     own = choices(phase1, method)
     told: list[str] = []
     for proposal in sa.proposals:
+        if proposal.protocol != ProtocolId.ISAKMP:
+            told.append(f"protocol {proposal.protocol}")
+            continue
         for transform in proposal.transforms:
             try:
                 offered = _acceptable(transform, own)

@@ -29,12 +29,15 @@ from harness.ike.v1.lifetimes import (
 )
 from harness.ike.v1.reasons import Reason
 from harness.ike.v1.refusal import Refusal, Unacceptable
+from harness.ike.v1.sa_rules import check_conflicts, check_situation
 
 A = IpsecAttribute
 _TOLD = 16
 SPI_SIZE = 4
 FIRST_FREE_SPI = 256
 _DEFAULT_LIFETIME = 28800
+_UNSUPPORTED = (A.KEY_ROUNDS, A.COMPRESS_DICTIONARY_SIZE, A.COMPRESS_PRIVATE_ALGORITHM)
+"""What is defined and not to be had must not be taken for nothing (RFC 2407 4.5.3)."""
 _TRANSPORT = frozenset(
     {
         EncapsulationMode.TRANSPORT,
@@ -128,6 +131,10 @@ def _transform(number: int, choice: Phase2Choice) -> Transform:
 
 def read_transform(transform: Transform) -> Phase2Choice:
     """What a transform stands for; raises `Unacceptable` where something in it is not known."""
+    check_conflicts(transform.attributes, several=(A.SA_LIFE_TYPE, A.SA_LIFE_DURATION))
+    for unsupported in _UNSUPPORTED:
+        if transform.attribute(unsupported) is not None:
+            raise Unacceptable(f"attribute {unsupported.name.replace('_', ' ')}")
     size = transform.number_of(A.KEY_LENGTH)
     auth = transform.number_of(A.AUTHENTICATION_ALGORITHM)
     group = transform.number_of(A.GROUP_DESCRIPTION)
@@ -155,6 +162,7 @@ def select(sa: SecurityAssociation, child: Child, modes: frozenset[int]) -> Phas
     `modes` are the Encapsulation Modes that the path and the child allow. A proposal that comes
     with another one of its number (IPComp, AH) asks for a bundle, which is not taken.
     """
+    check_situation(sa)
     told: list[str] = []
     numbers = [proposal.number for proposal in sa.proposals]
     for proposal in sa.proposals:

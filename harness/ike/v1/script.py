@@ -22,7 +22,7 @@ after opening, before sealing. What it replaces is sealed as it stands, with eve
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from harness.ike.address import Address, Datagram
@@ -210,6 +210,11 @@ def with_payloads(*payloads: Payload) -> Change:
 def with_header(**fields: Any) -> Change:
     """A change of header fields: version, flags, message_id, length, next_payload, the SPIs."""
     return lambda plain: plain.forged(**fields)
+
+
+def with_padding(padding: bytes) -> Change:
+    """A change of what stands behind the payloads before they are encrypted."""
+    return lambda plain: replace(plain, padding=padding)
 
 
 def in_clear(plain: Plain) -> Plain:

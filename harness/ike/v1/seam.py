@@ -17,11 +17,14 @@ from harness.ike.wire import Message
 class Plain:
     """A message whose payloads are in clear, and the path that it takes (own end first).
 
-    Everything in `message` is written as it stands, so that a test can forge any field.
+    Everything in `message` is written as it stands, so that a test can forge any field. `padding`
+    is what stands behind the payloads before they are encrypted, None for what the connection
+    says; zeros fill its last block.
     """
 
     message: Message
     path: Path
+    padding: bytes | None = None
 
     @property
     def payloads(self) -> tuple[Payload, ...]:

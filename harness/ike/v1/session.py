@@ -208,7 +208,7 @@ class Session:
 
     def opened(self, message: Message, arrived: Datagram) -> Plain | None:
         """What the seam makes of a message in clear; raises `Ignored` for one that is forbidden."""
-        for violation in payload_violations(message.payloads):
+        for violation in payload_violations(message.payloads, major_version=1):
             raise Ignored(violation)
         path = Path(arrived.destination, arrived.source)
         return self.host.seam.receiving(Plain(message, path), arrived)
@@ -226,9 +226,8 @@ class Session:
         kept = original if plain is None else plain
         sa = self.negotiation.sa
         if kept.protected and sa is not None:
-            octets, next_iv = sa.seal(
-                kept.message, iv, self.connection.padding, self.host.draw, hash_of
-            )
+            padding = self.connection.padding if kept.padding is None else kept.padding
+            octets, next_iv = sa.seal(kept.message, iv, padding, self.host.draw, hash_of)
         else:
             octets, next_iv = encode(kept.message), iv
         sent = Sent(kept, octets)
@@ -273,6 +272,8 @@ class Session:
 
     def _receive_informational(self, message: Message, arrived: Datagram, now: float) -> None:
         encrypted = is_encrypted(message)
+        if encrypted and message.message_id == 0:
+            raise Ignored("an encrypted Informational without a message id")
         if encrypted and message.message_id in self._spent_ids:
             raise Ignored("an Informational that was received before")
         payloads = informational.receive(self, message, now)

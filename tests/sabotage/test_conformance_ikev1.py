@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Peers that break a rule of IKEv1 on purpose, which must be seen."""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.capture.frames import Isakmp, dissect
+from harness.capture.recording import Frame
+from harness.ike.constants_v1 import ExchangeType, NotifyType
+from harness.ike.payload import first
+from harness.ike.payloads_v1 import Identification
+from harness.ike.v1.identity import name_identity, subnet_identity
+from harness.ike.v1.informational import about_isakmp
+from harness.ike.v1.script import ALWAYS, Script, with_payloads
+from harness.ike.v1.seam import Plain
+from harness.lab.lab import Lab
+from harness.peers.ikelabd import Ikelabd
+from harness.peers.ikelabd.scripted import ScriptedIkelabd
+from scenarios.agreements import MOON
+from scenarios.conformance_ikev1.changes import with_attributes, with_transforms
+from scenarios.conformance_ikev1.prober import FIRST_ODD
+from scenarios.conformance_ikev1.requests import SPI
+from scenarios.conformance_ikev1.test_first_message import test_ikev1_first_message as first_message
+from scenarios.conformance_ikev1.test_first_message import (
+    test_ikev1_phase1_proposals as phase1_proposals,
+)
+from scenarios.conformance_ikev1.test_ignored import test_ikev1_ignored as ignored
+from scenarios.conformance_ikev1.test_main_mode import test_ikev1_main_mode as main_mode
+from scenarios.conformance_ikev1.test_quick_mode import test_ikev1_message_id as message_id
+from scenarios.conformance_ikev1.test_quick_mode import (
+    test_ikev1_phase2_proposals as phase2_proposals,
+)
+from scenarios.conformance_ikev1.test_quick_mode import test_ikev1_quick_mode as quick_mode
+from scenarios.conformance_ikev1.test_quick_mode import test_ikev1_spi_zero as spi_zero
+from scenarios.conformance_ikev1.test_quick_mode import with_spi
+from scenarios.conformance_ikev1.test_tolerated import test_ikev1_repetitions as repetitions
+from scenarios.conformance_ikev1.test_tolerated import test_ikev1_tolerated as tolerated
+from tests.sabotage.controls import turns_red
+
+# Where the failure is that something does not come, only virtual time makes the wait short.
+virtual_time = pytest.mark.needs("esp")
+
+MAIN, QUICK = ExchangeType.IDENTITY_PROTECTION, ExchangeType.QUICK_MODE
+
+
+def scripted(script: Script) -> ScriptedIkelabd:
+    return Ikelabd().scripted(seam_v1=script)
+
+
+def test_a_message_to_ignore_turns_red_when_it_is_answered(lab: Lab) -> None:
+    script = Script()
+    odd = about_isakmp(NotifyType.R_U_THERE_ACK, bytes(16), (FIRST_ODD + 1).to_bytes(4))
+    script.sent(notify=NotifyType.R_U_THERE_ACK, times=ALWAYS).replace(with_payloads(odd))
+    turns_red(lab, ignored, scripted(script), because="major-version")
+
+
+def test_a_message_to_tolerate_turns_red_when_something_is_said_to_it(lab: Lab) -> None:
+    script = Script()
+    script.sent(notify=NotifyType.R_U_THERE_ACK, times=ALWAYS).repeat()
+    turns_red(lab, tolerated, scripted(script), because="unknown-status-notify")
+
+
+def test_a_repetition_turns_red_when_its_answer_is_another(lab: Lab) -> None:
+    def is_quick_mode(frame: Frame) -> bool:
+        header = dissect(frame.data).carried
+        return isinstance(header, Isakmp) and header.exchange_type == QUICK
+
+    def changed(frame: bytes) -> bytes:
+        return frame[:-1] + bytes([frame[-1] ^ 1])
+
+    lab.disturb = lambda net: net.wire("wan").replace(
+        is_quick_mode, changed, sender="sun", nth=2
+    )  # fmt: skip
+    turns_red(lab, repetitions, Ikelabd(), because="quick-mode")
+
+
+def test_a_first_message_turns_red_when_an_attribute_is_left_out_of_the_answer(lab: Lab) -> None:
+    script = Script()
+    script.sent(exchange=MAIN).replace(with_attributes(lambda own: own[:-1]))
+    turns_red(lab, first_message, scripted(script), because="as-it-should-be")
+
+
+@pytest.mark.parametrize(
+    ("scenario", "exchange"), [(phase1_proposals, MAIN), (phase2_proposals, QUICK)]
+)
+def test_proposals_turn_red_when_the_answer_has_another_number(lab, scenario, exchange) -> None:
+    script = Script()
+    renumbered = with_transforms(lambda own: (replace(own[0], number=1),))
+    script.sent(exchange=exchange, times=ALWAYS).replace(renumbered)
+    turns_red(lab, scenario, scripted(script), because="unknown-transform-first")
+
+
+def test_a_main_mode_turns_red_when_the_identity_is_guessed(lab: Lab) -> None:
+    moon = name_identity(MOON.identity).payload()
+
+    def guessed(plain: Plain) -> Plain:
+        missing = plain.protected and first(plain.payloads, Identification) is None
+        return plain.forged(payloads=(moon, *plain.payloads)) if missing else plain
+
+    script = Script()
+    script.received(exchange=MAIN, times=ALWAYS).replace(guessed)
+    turns_red(lab, main_mode, scripted(script), because="no-identity")
+
+
+def test_a_quick_mode_turns_red_when_it_is_granted_to_nobody(lab: Lab) -> None:
+    wanted = subnet_identity("10.1.0.0/16"), subnet_identity("10.2.0.0/16")
+    left, right = (one.payload() for one in wanted)
+    nobody = subnet_identity("10.77.0.0/16").data
+
+    def granted(plain: Plain) -> Plain:
+        asked = [one for one in plain.payloads if isinstance(one, Identification)]
+        if [one.data for one in asked] != [nobody] * 2:
+            return plain
+        others = (one for one in plain.payloads if not isinstance(one, Identification))
+        return plain.forged(payloads=(*others, left, right))
+
+    script = Script()
+    script.received(exchange=QUICK, times=ALWAYS).replace(granted)
+    turns_red(lab, quick_mode, scripted(script), because="identities-of-nobody")
+
+
+def test_an_spi_of_zero_turns_red_when_it_is_taken(lab: Lab) -> None:
+    script = Script()
+    script.received(exchange=QUICK).replace(with_spi(SPI))
+    turns_red(lab, spi_zero, scripted(script), because="spi-zero .*: sun has 1 IPsec SAs")
+
+
+@virtual_time
+def test_a_message_id_turns_red_when_the_isakmp_sa_does_not_survive_it(lab: Lab) -> None:
+    script = Script()
+    script.sent(notify=NotifyType.R_U_THERE_ACK, times=ALWAYS).drop()
+    turns_red(lab, message_id, scripted(script), because="message-id-used-before")
