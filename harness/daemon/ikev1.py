@@ -69,8 +69,7 @@ class _Ipsec:
 class Ikev1:
     """Every IKEv1 SA of a daemon; `endpoint` is the engine itself, for scripts.
 
-    An `observe` sees every event of the endpoint first. `epoch` is the date at which `now` is 0,
-    by which certificates are valid or not.
+    An `observe` sees every event of the endpoint first.
     """
 
     version = 1

@@ -3,7 +3,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -48,16 +47,6 @@ def test_what_ip_xfrm_is_refused_is_missing_and_what_it_is_granted_is_there(
 def test_a_name_that_is_no_capability_is_refused_with_those_that_are(found: Capabilities) -> None:
     with pytest.raises(ValueError, match="there is no capability 'esp4', only esp, ah,"):
         found.missing("esp4")
-
-
-def test_probing_takes_less_than_a_third_of_a_second() -> None:
-    took = []
-    for _ in range(3):
-        started = time.monotonic()
-        probe()
-        took.append(time.monotonic() - started)
-    # Measured: 0.04 s on a host without ESP, 0.10 s in a lab kernel.
-    assert min(took) < 0.3
 
 
 def test_probing_leaves_nothing_behind() -> None:

