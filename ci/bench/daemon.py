@@ -27,12 +27,11 @@ from harness.daemon.configuration import DaemonConfiguration
 from harness.daemon.sa_pair import SaPair
 from harness.daemon.userspace.sa_state import SaState
 from harness.ike.address import Address, Datagram
+from harness.ike.chance import from_randomness
 from harness.ike.transforms import encryption, key_exchange, prf
-from harness.ike.v1.chance import from_randomness as v1_draw
 from harness.ike.v1.configuration import Limits, Phase1
 from harness.ike.v1.endpoint import Endpoint as EndpointV1
 from harness.ike.v1.identity import address_identity
-from harness.ike.v2.chance import from_randomness as v2_draw
 from harness.ike.v2.connection import Identity, Settings
 from harness.ike.v2.endpoint import Endpoint
 from tests.fuzz.services import MemoryPlane, Station, station
@@ -65,11 +64,11 @@ def initiator(number: int) -> tuple[Endpoint | EndpointV1, Address]:
     if number % 2:
         # One identity each: a peer that says INITIAL_CONTACT has no other SA.
         mine = replace(MOON_NET, remote=SWAN, local_id=Identity.of(f"moon{number}.example"))
-        endpoint = Endpoint(address, (mine,), v2_draw(os.urandom))
+        endpoint = Endpoint(address, (mine,), from_randomness(os.urandom))
         endpoint.commands.initiate("gw", 0.0)
         return endpoint, address
     mine_v1 = seil(phase1=FAST, local=address, local_identity=address_identity(address.host))
-    endpoint_v1 = EndpointV1((mine_v1,), v1_draw(os.urandom))
+    endpoint_v1 = EndpointV1((mine_v1,), from_randomness(os.urandom))
     endpoint_v1.initiate("seil", "lan", 0.0)
     return endpoint_v1, address
 
@@ -97,8 +96,8 @@ def resident() -> float:
 
 def engines_alone(count: int) -> None:
     """The same in two engines that nobody is around, which is the least that it can take."""
-    sun = Endpoint(SWAN, (V2,), v2_draw(os.urandom), Settings())
-    sun_v1 = EndpointV1((V1,), v1_draw(os.urandom), limits=Limits())
+    sun = Endpoint(SWAN, (V2,), from_randomness(os.urandom), Settings())
+    sun_v1 = EndpointV1((V1,), from_randomness(os.urandom), limits=Limits())
     before = resident()
     for number in range(1, count + 1):
         endpoint, _ = initiator(number)

@@ -27,15 +27,14 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from harness.ike.address import Address
+from harness.ike.chance import from_randomness
 from harness.ike.key_exchange import initiate
 from harness.ike.traffic_selectors import TrafficSelector
 from harness.ike.transforms import encryption, key_exchange, prf
 from harness.ike.v1 import configuration as v1
-from harness.ike.v1.chance import from_randomness as v1_draw
 from harness.ike.v1.endpoint import Endpoint as EndpointV1
 from harness.ike.v1.events import IpsecSaInstalled
 from harness.ike.v1.identity import address_identity, subnet_identity
-from harness.ike.v2.chance import from_randomness
 from harness.ike.v2.connection import ChildConfig, Connection, Identity, SharedKey
 from harness.ike.v2.endpoint import Endpoint
 from harness.ike.v2.events import ChildSaInstalled
@@ -104,7 +103,7 @@ def handshakes_v2(count: int) -> None:
 def handshakes_v1(count: int) -> None:
     """That many handshakes, each between two fresh endpoints: a second one would be a rekeying."""
     mine, yours = connections_v1()
-    draw = v1_draw(os.urandom)
+    draw = from_randomness(os.urandom)
     for _ in range(count):
         ends = (EndpointV1((mine,), draw), EndpointV1((yours,), draw))
         ends[0].initiate("gw", "net", 0.0)

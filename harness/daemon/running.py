@@ -23,10 +23,9 @@ from harness.daemon.reqids import Reqids
 from harness.daemon.service import MakePlane, Service
 from harness.daemon.sockets import Sockets, open_sockets
 from harness.ike.address import Address, Datagram, Path
-from harness.ike.v1 import chance
+from harness.ike.chance import Draw, from_randomness
 from harness.ike.v1.endpoint import Endpoint as EndpointV1
 from harness.ike.v1.seam import Seam as SeamV1
-from harness.ike.v2.chance import Draw, from_randomness
 from harness.ike.v2.endpoint import Endpoint
 from harness.ike.v2.seam import Seam
 from harness.kernel.socket import XfrmSocket
@@ -36,12 +35,11 @@ ANYWHERE = Address("0.0.0.0")
 
 @dataclass(frozen=True)
 class Scripting:
-    """Where a test stands in a daemon: at the messages, and at the randomness, of each version."""
+    """Where a test stands in a daemon: at the messages of each version, and at the randomness."""
 
     seam: Seam | None = None
     seam_v1: SeamV1 | None = None
     draw: Draw | None = None
-    draw_v1: chance.Draw | None = None
 
 
 UNSCRIPTED = Scripting()
@@ -75,15 +73,9 @@ def make_engines(
 ) -> list[Engine]:
     """The engines of both IKE versions."""
     numbers = uniques()
-    endpoint = Endpoint(
-        ANYWHERE,
-        configuration.v2,
-        scripting.draw or from_randomness(os.urandom),
-        configuration.settings,
-        scripting.seam,
-    )
-    draw_v1 = scripting.draw_v1 or chance.from_randomness(os.urandom)
-    endpoint_v1 = EndpointV1(configuration.v1, draw_v1, seam=scripting.seam_v1)
+    draw = scripting.draw or from_randomness(os.urandom)
+    endpoint = Endpoint(ANYWHERE, configuration.v2, draw, configuration.settings, scripting.seam)
+    endpoint_v1 = EndpointV1(configuration.v1, draw, seam=scripting.seam_v1)
     return [
         Ikev2(endpoint, numbers, reqids, sockets.own_address),
         Ikev1(endpoint_v1, numbers, reqids),

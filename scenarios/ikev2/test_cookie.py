@@ -8,8 +8,8 @@ from scapy.layers.l2 import Ether
 
 from harness.capture.exchanges import IkeAuth, IkeSaInit
 from harness.ike.address import Address
+from harness.ike.chance import from_randomness
 from harness.ike.transforms import encryption, integrity, key_exchange, prf
-from harness.ike.v2.chance import from_randomness
 from harness.ike.v2.connection import Connection as EngineConnection
 from harness.ike.v2.connection import Identity, SharedKey
 from harness.ike.v2.endpoint import Endpoint

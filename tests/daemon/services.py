@@ -22,6 +22,7 @@ from harness.daemon.sa_pair import SaPair
 from harness.daemon.service import Service
 from harness.ike.address import Address, Datagram
 from harness.ike.address import Path as Between
+from harness.ike.chance import from_randomness
 
 WITHIN = 20.0
 HOSTS = {"moon": "192.0.2.1", "sun": "192.0.2.2"}
@@ -225,9 +226,8 @@ def make_end(name: str, cable: Cable, text: str, **scripts: Any) -> End:
         plane.listener = listener
         return plane
 
-    source = random.Random(name)
-    draw = lambda purpose, size: source.randbytes(size)  # noqa: E731
-    scripting = Scripting(**{"draw": draw, "draw_v1": draw, **scripts})
+    draw = from_randomness(random.Random(name).randbytes)
+    scripting = Scripting(**{"draw": draw, **scripts})
     sockets: Any = Sockets(HOSTS[name], cable, log)
     reqids = Reqids()
     engines = make_engines(configuration, sockets, reqids, scripting)

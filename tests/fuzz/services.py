@@ -17,8 +17,7 @@ from harness.daemon.sa_pair import SaPair
 from harness.daemon.service import Service
 from harness.daemon.sockets import Arrived
 from harness.ike.address import Address, Datagram, Path
-from harness.ike.v1 import chance as chance_v1
-from harness.ike.v2 import chance as chance_v2
+from harness.ike.chance import from_randomness
 
 MOST_PAIRS = 64
 
@@ -167,10 +166,7 @@ def station(
     async def make_plane(listener: PlaneListener) -> MemoryPlane:
         return plane
 
-    randomness = Random(seed).randbytes
-    scripting = Scripting(
-        draw=chance_v2.from_randomness(randomness), draw_v1=chance_v1.from_randomness(randomness)
-    )
+    scripting = Scripting(draw=from_randomness(Random(seed).randbytes))
     reqids = Reqids()
     engines = make_engines(configuration, sockets, reqids, scripting)  # type: ignore[arg-type]
     service = Service(

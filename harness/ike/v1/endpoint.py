@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.ike.address import NAT_PORT, Address, Datagram, Path
+from harness.ike.chance import Draw
 from harness.ike.constants_v1 import ExchangeType, Flag
 from harness.ike.malformed import Malformed
 from harness.ike.payload import Payload
@@ -24,7 +25,6 @@ from harness.ike.udp_encapsulation import Carried, unwrap
 from harness.ike.v1 import informational
 from harness.ike.v1.admission import admit
 from harness.ike.v1.aggressive_mode import AggressiveMode
-from harness.ike.v1.chance import Draw
 from harness.ike.v1.configuration import Connection, Limits
 from harness.ike.v1.conversation import Sent
 from harness.ike.v1.events import Event, Phase1Failed, Refused

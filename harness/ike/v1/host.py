@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from harness.ike.address import Path
-from harness.ike.v1.chance import Draw
+from harness.ike.chance import Draw
 from harness.ike.v1.configuration import Limits
 from harness.ike.v1.conversation import Sent
 from harness.ike.v1.events import Event

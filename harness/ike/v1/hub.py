@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.ike.address import NAT_PORT, Address, Datagram, Path
+from harness.ike.chance import Draw, Purpose
 from harness.ike.udp_encapsulation import KEEPALIVE, wrap
 from harness.ike.v1 import informational
 from harness.ike.v1.aggressive_mode import AggressiveMode
-from harness.ike.v1.chance import Draw, Purpose
 from harness.ike.v1.configuration import Connection, Limits, Phase1Mode
 from harness.ike.v1.conversation import Sent
 from harness.ike.v1.events import (

@@ -12,6 +12,7 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from harness.ike.chance import Draw, Purpose
 from harness.ike.constants_v1 import Flag
 from harness.ike.keys_v1 import (
     MessageCipher,
@@ -24,7 +25,6 @@ from harness.ike.keys_v1 import (
 from harness.ike.malformed import Malformed
 from harness.ike.payload import Payload
 from harness.ike.payloads_v1 import Hash
-from harness.ike.v1.chance import Draw, Purpose
 from harness.ike.v1.configuration import Padding
 from harness.ike.v1.phase1_proposals import Phase1Choice
 from harness.ike.v1.refusal import Ignored

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from harness.ike import vendor_ids
 from harness.ike.address import Address, Path
+from harness.ike.chance import Draw, Purpose
 from harness.ike.constants_v1 import EncapsulationMode as Mode
 from harness.ike.constants_v1 import PayloadType
 from harness.ike.payload import Payload, every
 from harness.ike.payloads_v1 import NatDetection, VendorId
 from harness.ike.prfs import hash_output
 from harness.ike.transforms import Prf
-from harness.ike.v1.chance import Draw, Purpose
 
 OFFERED = (vendor_ids.RFC_3947, vendor_ids.NAT_T_DRAFT_02_NEWLINE)
 """The vendor ids that an initiator sends, the best first."""

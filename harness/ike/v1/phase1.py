@@ -19,6 +19,7 @@ from harness.ike.certificates import (
     subject_dn,
     trusted_peer,
 )
+from harness.ike.chance import Draw, Purpose
 from harness.ike.constants_v1 import CertEncoding, NotifyType
 from harness.ike.key_exchange import InvalidKeyExchangeData, Share, secret_size, share
 from harness.ike.keys_v1 import (
@@ -43,7 +44,6 @@ from harness.ike.payloads_v1 import (
     VendorId,
 )
 from harness.ike.signatures import SignatureFailure, sign_raw_rsa, verify_raw_rsa
-from harness.ike.v1.chance import Draw, Purpose
 from harness.ike.v1.configuration import Connection, PreSharedKey, RsaSignature
 from harness.ike.v1.identity import Identity, dn_identity, read_identity
 from harness.ike.v1.isakmp_sa import IsakmpSa, build_isakmp_sa

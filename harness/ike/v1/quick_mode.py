@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from harness.ike.address import Path
 from harness.ike.attributes import decode_attributes, encode_attributes
+from harness.ike.chance import Draw, Purpose
 from harness.ike.constants_v1 import IpsecAttribute, NotifyType, ProtocolId
 from harness.ike.key_exchange import InvalidKeyExchangeData, Share, secret_size, share
 from harness.ike.keys_v1 import phase2_keys, quick_mode_hash1, quick_mode_hash2, quick_mode_hash3
@@ -32,7 +33,6 @@ from harness.ike.payloads_v1 import (
 )
 from harness.ike.transforms import KeyExchange as Group
 from harness.ike.v1 import phase2_proposals as proposals
-from harness.ike.v1.chance import Draw, Purpose
 from harness.ike.v1.configuration import Child, Connection, Lifetime
 from harness.ike.v1.identity import OWN_ADDRESS, Identity, address_identity, read_identity
 from harness.ike.v1.ipsec_sa import DirectionKeys, IpsecSa

@@ -10,11 +10,11 @@ from collections import deque
 from enum import Enum
 
 from harness.ike.address import NAT_PORT, Address, Datagram, Path
+from harness.ike.chance import Purpose
 from harness.ike.constants_v1 import ExchangeType, Flag, NotifyType
 from harness.ike.payload import every
 from harness.ike.payloads_v1 import Notification
 from harness.ike.v1 import informational
-from harness.ike.v1.chance import Purpose
 from harness.ike.v1.configuration import Connection
 from harness.ike.v1.conversation import Conversation, Sent
 from harness.ike.v1.events import (

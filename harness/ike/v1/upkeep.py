@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.ike.chance import Purpose
 from harness.ike.constants_v1 import NotifyType
 from harness.ike.v1 import informational
-from harness.ike.v1.chance import Purpose
 from harness.ike.v1.configuration import Rekeying
 from harness.ike.v1.liveness import Liveness
 from harness.ike.v1.reasons import Reason

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from harness.ike.v2.chance import earlier
+from harness.ike.chance import earlier
 from harness.ike.v2.child_sa import ChildRecord, ChildSa, ChildState
 from harness.ike.v2.connection import ChildConfig
 from harness.ike.v2.events import ChildSaInstalled, ChildSaMoved, OutboundSwitched, Reason

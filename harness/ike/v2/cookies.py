@@ -7,7 +7,7 @@ import hmac
 from dataclasses import dataclass, field
 
 from harness.ike.address import Address
-from harness.ike.v2.chance import Draw, Purpose
+from harness.ike.chance import Draw, Purpose
 
 _SECRET_SIZE = 32
 _DIGEST = "sha256"

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
+from harness.ike.chance import Purpose, drawing
 from harness.ike.constants_v2 import ExchangeType, NotifyType, ProtocolId
 from harness.ike.key_exchange import InvalidKeyExchangeData, initiate
 from harness.ike.payload import Payload
 from harness.ike.payloads_v2 import KeyExchange, Nonce, Notify
 from harness.ike.transforms import KeyExchange as Method
-from harness.ike.v2.chance import Purpose, drawing
 from harness.ike.v2.child_negotiation import (
     Agreement,
     ChildOffer,

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
+from harness.ike.chance import Purpose, drawing
 from harness.ike.constants_v2 import NotifyType, ProtocolId
 from harness.ike.key_exchange import InvalidKeyExchangeData, respond
 from harness.ike.payload import Payload
 from harness.ike.payloads_v2 import KeyExchange, Nonce, Notify
-from harness.ike.v2.chance import Purpose, drawing
 from harness.ike.v2.child_negotiation import (
     Agreement,
     Disagreement,

@@ -16,13 +16,13 @@ from collections.abc import Iterable
 from hashlib import sha256
 
 from harness.ike.address import Address, Datagram, Path
+from harness.ike.chance import Draw
 from harness.ike.constants_v2 import ExchangeType, Flag, NotifyType
 from harness.ike.malformed import Malformed
 from harness.ike.payload import Payload
 from harness.ike.payloads_v2 import Notify
 from harness.ike.udp_encapsulation import KEEPALIVE, Carried, unwrap, wrap
 from harness.ike.v2 import dispatch
-from harness.ike.v2.chance import Draw
 from harness.ike.v2.clockwork import next_deadline, pass_time
 from harness.ike.v2.commands import Commands
 from harness.ike.v2.connection import Connection, Settings

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from harness.ike.v2.chance import earlier
+from harness.ike.chance import earlier
 from harness.ike.v2.connection import Identity
 from harness.ike.v2.events import IkeSaEstablished, Reason
 from harness.ike.v2.ike_sa import IkeSa, IkeState

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from harness.ike.chance import Purpose, drawing
 from harness.ike.constants_v2 import ExchangeType, NotifyType
 from harness.ike.key_exchange import InvalidKeyExchangeData, Share, initiate, respond
 from harness.ike.payload import Payload
 from harness.ike.payloads_v2 import KeyExchange, Notify
 from harness.ike.transforms import KeyExchange as Method
-from harness.ike.v2.chance import Purpose, drawing
 from harness.ike.v2.events import Reason
 from harness.ike.v2.host import Answer, Task
 from harness.ike.v2.ike_sa import IkeSa

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from harness.ike.address import Path
+from harness.ike.chance import Draw
 from harness.ike.payload import Payload
-from harness.ike.v2.chance import Draw
 from harness.ike.v2.connection import Connection, Settings
 from harness.ike.v2.events import Event, Reason
 from harness.ike.v2.message import Arrival, Plain, Sent

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from harness.ike.address import IKE_PORT, Path
+from harness.ike.chance import Purpose, drawing
 from harness.ike.constants_v2 import ExchangeType, NotifyType, ProtocolId
 from harness.ike.digital_signature import decode_hash_algorithms
 from harness.ike.key_exchange import InvalidKeyExchangeData, Share, initiate
@@ -13,7 +14,6 @@ from harness.ike.payload import Payload, first
 from harness.ike.payloads_v2 import CertificateRequest, KeyExchange, Nonce, Notify
 from harness.ike.signatures import HASHES, SignatureHash
 from harness.ike.v2 import suites
-from harness.ike.v2.chance import Purpose, drawing
 from harness.ike.v2.connection import Connection, Settings
 from harness.ike.v2.events import CookieDemanded, Reason
 from harness.ike.v2.handshake import continue_as_initiator

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from harness.ike.address import Path
+from harness.ike.chance import Purpose, drawing
 from harness.ike.constants_v2 import NotifyType, ProtocolId
 from harness.ike.key_exchange import InvalidKeyExchangeData, respond
 from harness.ike.keys import SaOrigin
 from harness.ike.payload import Payload
 from harness.ike.payloads_v2 import KeyExchange, Nonce, Notify, SecurityAssociation
 from harness.ike.v2 import suites
-from harness.ike.v2.chance import Purpose, drawing
 from harness.ike.v2.connection import Connection
 from harness.ike.v2.cookies import CookieJar
 from harness.ike.v2.host import Answer, Host

@@ -16,6 +16,7 @@ from harness.ike.certificates import (
     load_certificates,
     trusted_peer,
 )
+from harness.ike.chance import Purpose, drawing
 from harness.ike.constants_v2 import AuthMethod, CertEncoding, PayloadType
 from harness.ike.payload import Payload, every, first
 from harness.ike.payloads_v2 import (
@@ -34,7 +35,6 @@ from harness.ike.signatures import (
     sign_auth,
     verify_auth,
 )
-from harness.ike.v2.chance import Purpose, drawing
 from harness.ike.v2.connection import Anchors, Connection, Identity, SharedKey, Signer
 from harness.ike.v2.ike_sa import Handshake, IkeSa
 from harness.ike.v2.keys import KeySet

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from harness.ike.chance import Purpose, drawing
 from harness.ike.constants_v2 import ExchangeType, NotifyType, ProtocolId
 from harness.ike.key_exchange import InvalidKeyExchangeData, Share, initiate, respond
 from harness.ike.keys import SaOrigin, rekeyed_skeyseed
 from harness.ike.payload import Payload
 from harness.ike.payloads_v2 import KeyExchange, Nonce, Notify, SecurityAssociation
 from harness.ike.v2 import suites
-from harness.ike.v2.chance import Purpose, drawing
 from harness.ike.v2.children import move_all
 from harness.ike.v2.collisions import Collision, Contender, loses
 from harness.ike.v2.create_child import CreateChild

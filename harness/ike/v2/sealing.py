@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from harness.ike.chance import Draw, Purpose, drawing
 from harness.ike.encrypted_payload import fresh_iv, open_payloads, seal_payloads, sealed_size
 from harness.ike.payloads_v2 import Encrypted, EncryptedFragment
 from harness.ike.protection import Protection
-from harness.ike.v2.chance import Draw, Purpose, drawing
 from harness.ike.v2.message import Plain
 from harness.ike.wire import (
     HEADER_SIZE,

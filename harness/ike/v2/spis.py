@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from harness.ike.v2.chance import Draw, Purpose
+from harness.ike.chance import Draw, Purpose
 from harness.ike.v2.child_sa import FIRST_FREE_SPI, SPI_SIZE
 
 _TRIES = 8

@@ -28,9 +28,8 @@ from harness.peers.ikelabd.native import files_of
 from harness.peers.ikelabd.process import CONTROL, ControlClient, IkelabdProcess
 
 if TYPE_CHECKING:
-    from harness.ike.v1.chance import Draw as DrawV1
+    from harness.ike.chance import Draw
     from harness.ike.v1.seam import Seam as SeamV1
-    from harness.ike.v2.chance import Draw
     from harness.ike.v2.seam import Seam
     from harness.peers.ikelabd.scripted import ScriptedIkelabd
 
@@ -89,7 +88,6 @@ class Ikelabd:
         *,
         seam_v1: SeamV1 | None = None,
         draw: Draw | None = None,
-        draw_v1: DrawV1 | None = None,
     ) -> ScriptedIkelabd:
         """The same daemon within the harness, with a script for the messages of each IKE version.
 
@@ -98,7 +96,7 @@ class Ikelabd:
         from harness.daemon.running import Scripting
         from harness.peers.ikelabd.scripted import ScriptedIkelabd
 
-        return ScriptedIkelabd(Scripting(seam, seam_v1, draw, draw_v1))
+        return ScriptedIkelabd(Scripting(seam, seam_v1, draw))
 
 
 async def _spawn(node: Node, path: str, configuration: Configuration, logs: Path) -> Process:

@@ -9,8 +9,8 @@ from math import inf
 from random import Random
 
 from harness.ike.address import Address, Datagram
+from harness.ike.chance import Draw, from_randomness
 from harness.ike.v1 import events
-from harness.ike.v1.chance import Draw, from_randomness
 from harness.ike.v1.configuration import Child, Connection, Limits, PreSharedKey
 from harness.ike.v1.endpoint import Endpoint
 from harness.ike.v1.identity import address_identity, subnet_identity

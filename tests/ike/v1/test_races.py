@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.ike.v1.chance import Purpose, choosing
+from harness.ike.chance import Purpose, choosing
 from harness.ike.v1.configuration import DeadPeerDetection, Lifetime, Phase1, Rekeying
 from harness.ike.v1.endpoint import Endpoint
 from harness.ike.v1.events import IpsecSaRemoved, IsakmpSaEstablished, QuickModeFailed

@@ -14,10 +14,10 @@ from ipaddress import ip_network
 from typing import TypeVar
 
 from harness.ike.address import Address, Datagram
+from harness.ike.chance import Draw, Purpose, choosing
 from harness.ike.constants_v2 import Flag
 from harness.ike.traffic_selectors import TrafficSelector
 from harness.ike.transforms import encryption, integrity, key_exchange, prf
-from harness.ike.v2.chance import Draw, Purpose, choosing
 from harness.ike.v2.child_sa import ChildSa, ChildState
 from harness.ike.v2.connection import ChildConfig, Connection, Identity, Settings, SharedKey
 from harness.ike.v2.endpoint import Endpoint

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.ike.address import Address
-from harness.ike.v2.chance import Purpose, choosing, drawing, from_randomness
+from harness.ike.chance import Purpose, choosing, drawing, from_randomness
 from harness.ike.v2.collisions import Contender, loses
 from harness.ike.v2.connection import Identity, Retransmission
 from harness.ike.v2.cookies import CookieJar

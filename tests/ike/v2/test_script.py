@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from harness.ike.chance import Purpose, choosing
 from harness.ike.constants_v2 import ExchangeType, NotifyType, PayloadType
 from harness.ike.payload import CRITICAL, RawPayload
 from harness.ike.payloads_v2 import Notify
-from harness.ike.v2.chance import Purpose, choosing
 from harness.ike.v2.events import (
     ChildSaFailed,
     IkeSaClosed,

@@ -10,12 +10,17 @@ from harness.ike.key_exchange import Randomness
 
 
 class Purpose(StrEnum):
-    """What random octets are wanted for."""
+    """What random octets are wanted for, in either version or in one of them."""
 
-    COOKIE = "cookie"
+    IKE_SPI = "ike-spi"
     CHILD_SPI = "child-spi"
     NONCE = "nonce"
     SECRET = "secret"
+    COOKIE = "cookie"
+    IV = "iv"
+    SIGNATURE = "signature"
+    LINK = "link"
+    JITTER = "jitter"
     MESSAGE_ID = "message-id"
     PADDING = "padding"
     DPD_SEQUENCE = "dpd-sequence"
@@ -42,3 +47,16 @@ def choosing(draw: Draw, purpose: Purpose, values: Iterable[bytes]) -> Draw:
         return draw(wanted, size)
 
     return chosen
+
+
+def earlier(draw: Draw, seconds: float, jitter: float) -> float:
+    """A time up to `jitter` seconds before `seconds`, every one as likely as any other."""
+    if not jitter:
+        return seconds
+    part = int.from_bytes(draw(Purpose.JITTER, 4), "big") / 2**32
+    return max(0.0, seconds - jitter * part)
+
+
+def drawing(draw: Draw, purpose: Purpose) -> Randomness:
+    """The randomness for one purpose, as algorithms take it."""
+    return lambda size: draw(purpose, size)
