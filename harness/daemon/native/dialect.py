@@ -13,7 +13,7 @@ from dataclasses import replace
 from harness.daemon.complaints import Complaint, refusal
 from harness.daemon.configuration import ConfigurationError, DaemonConfiguration, Startup
 from harness.daemon.credentials import Credentials
-from harness.daemon.native.connections import read_v1, read_v2
+from harness.daemon.native import ikev1, ikev2
 from harness.daemon.native.lines import lines_of
 from harness.daemon.native.table import Table
 from harness.daemon.native.values import address
@@ -46,14 +46,15 @@ def _read(top: Table, credentials: Credentials) -> DaemonConfiguration:
         fragment_size=top.whole("fragment-size", 1280),
         cookie_threshold=top.whole("cookie-threshold", 32),
     )
+    keep_rekeyed = top.number("keep-rekeyed", 5.0)
     v1, v2 = [], []
     startup: dict[str, Startup] = {}
     for name, table in top.tables("connection"):
         version = table.whole("version", 2)
         if version == 2:
-            v2.append(read_v2(name, table, credentials, startup))
+            v2.append(ikev2.read(name, table, credentials, startup))
         elif version == 1:
-            v1.append(read_v1(name, table, credentials, startup, again, top))
+            v1.append(ikev1.read(name, table, credentials, startup, again, keep_rekeyed))
         else:
             table.complain("version", f"is 1 or 2, not {version}")
             continue
@@ -64,7 +65,7 @@ def _read(top: Table, credentials: Credentials) -> DaemonConfiguration:
         startup=startup,
         listen=top.all_made("listen", address),
         settings=settings,
-        keep_rekeyed=top.number("keep-rekeyed", 5.0),
+        keep_rekeyed=keep_rekeyed,
     )
     if top.choice("data-plane", ("kernel", "userspace"), "kernel") == "userspace":
         found = replace(found, data_plane="userspace")
