@@ -7,6 +7,7 @@ What an exchange means is in its own module; this carries messages between them 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from enum import Enum
 
 from harness.ike.address import NAT_PORT, Address, Datagram, Path
@@ -243,14 +244,17 @@ class Session:
             self.host.transmit(conversation.sent, self.negotiation.path)
 
     def repeat_later(
-        self, conversation: Conversation, name: object, now: float, give_up: object
+        self,
+        conversation: Conversation,
+        name: str | int,
+        now: float,
+        give_up: Callable[[float], None],
     ) -> None:
-        """Repeat what was sent last until it is answered, then give up by calling `give_up`."""
+        """Repeat what was sent last until the timer `name` is cancelled, or `give_up` is called."""
         policy = self.connection.retransmission
 
         def due(then: float) -> None:
             if conversation.repetitions >= policy.tries:
-                assert callable(give_up)
                 give_up(then)
                 return
             conversation.repetitions += 1
