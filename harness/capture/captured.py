@@ -14,6 +14,13 @@ from harness.capture.link_layers import ETHERNET, is_known
 from harness.capture.pcapng import Direction
 from harness.capture.recording import Frame
 
+_SECTION = pcapng.SECTION_HEADER.to_bytes(4, "big")
+_COMPRESSED = {
+    b"\x1f\x8b": "gunzip",
+    b"\x28\xb5\x2f\xfd": "unzstd",
+    b"\xfd7zX": "unxz",
+    b"\x04\x22\x4d\x18": "unlz4",
+}
 _ENDS = re.compile(r"outbound (\S+) to (\S+), inbound back")
 
 _LATE = re.compile(r"frame ([0-9]{1,9}), (?:delayed|held)")
@@ -25,7 +32,8 @@ class CapturedFrame(NamedTuple):
     `number` counts from 1, as Wireshark does. `wire` is the interface's name. `sender` and
     `receiver` are nodes, empty where the capture does not say. `time_ns` is from the epoch.
     `comment` is what the wire did to the frame. `late_of` is the number of the frame that the wire
-    kept back and delivers now, 0 for all others.
+    kept back and delivers now, 0 for all others. `missing` is how many octets of it the capture
+    lacks.
     """
 
     number: int
@@ -37,6 +45,7 @@ class CapturedFrame(NamedTuple):
     link_type: int = ETHERNET
     comment: str = ""
     late_of: int = 0
+    missing: int = 0
 
 
 class Captured(NamedTuple):
@@ -81,9 +90,25 @@ def parse(data: bytes) -> Captured:
         return _parse(data)
 
 
+def _foreign(data: bytes) -> str:
+    """What is wrong with a file that begins as neither format does; empty for one that does."""
+    begins = data[:4]
+    for magic, unpacks in _COMPRESSED.items():
+        if begins.startswith(magic):
+            return f"the capture is compressed; unpack it with {unpacks} first"
+    if pcap.is_pcap(data) or _SECTION.startswith(begins):
+        return ""
+    return (
+        f"the file is no capture: it begins with {begins.hex(' ')}, as neither pcap nor pcapng does"
+    )
+
+
 def _parse(data: bytes) -> Captured:
     if not data:
         return Captured((), ("the capture is empty",))
+    foreign = _foreign(data)
+    if foreign:
+        return Captured((), (foreign,))
     reader = pcap.parse if pcap.is_pcap(data) else pcapng.parse
     capture = reader(data)
     problems = [] if capture.problem is None else [capture.problem]
@@ -114,6 +139,14 @@ def _parse(data: bytes) -> Captured:
                 link_type,
                 packet.comment,
                 _late_of(packet.comment),
+                packet.missing,
             )
+        )
+    cut = [one for one in frames if one.missing]
+    if cut:
+        size = len(cut[0].data)
+        problems.append(
+            f"of {len(cut)} packets only the first octets were recorded, {size} of the "
+            f"{size + cut[0].missing} of packet {cut[0].number}: record with tcpdump -s 0"
         )
     return Captured(tuple(frames), tuple(problems))

@@ -41,6 +41,7 @@ from harness.ike.wire import decode
 
 UNRELATED = Unrelated()
 KEEPALIVE = Keepalive()
+_WRONG_IF_CUT = (Status.MALFORMED, Status.BAD_ICV)
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,8 @@ class Decryptor:
             self.entries.append(entry)
             return entry
         headers, content = self._read(frame, headers)
+        if frame.missing:
+            content = _cut(content, frame)
         entry = Entry(frame, headers, content)
         if isinstance(content, IpFragment) or (
             isinstance(content, Ike) and content.status is Status.FRAGMENT
@@ -181,6 +184,15 @@ class Decryptor:
                 case Ike(status=Status.FRAGMENT) | IpFragment():
                     content = entry.content._replace(whole_in=whole_in)
                     self.entries[place] = entry._replace(content=content)
+
+
+def _cut(content: Content, frame: CapturedFrame) -> Content:
+    """Why a packet could not be read of which the capture lacks the end."""
+    if not isinstance(content, Ike | Ipsec) or content.status not in _WRONG_IF_CUT:
+        return content
+    size = len(frame.data)
+    detail = f"the capture has only {size} of its {size + frame.missing} octets"
+    return content._replace(status=Status.CUT, detail=detail, authentic=None)
 
 
 def _unless_late(content: Ipsec, frame: CapturedFrame) -> Ipsec:

@@ -32,6 +32,7 @@ class Status(StrEnum):
     NO_KEY = "no key"
     BAD_ICV = "bad ICV"
     UNKNOWN_SPI = "unknown SPI"
+    CUT = "cut short"
     MALFORMED = "malformed"
 
 

@@ -41,7 +41,7 @@ _MODES: dict[int, str] = {
     n1.ExchangeType.NEW_GROUP_MODE: "New Group Mode",
 }
 _HIDDEN = "(not shown: it may be a password)"
-_BROKEN = (Status.NO_KEY, Status.BAD_ICV, Status.UNKNOWN_SPI, Status.MALFORMED)
+_BROKEN = (Status.NO_KEY, Status.BAD_ICV, Status.UNKNOWN_SPI, Status.MALFORMED, Status.CUT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ def parse(data: bytes) -> Capture:
         if at + record.size > len(data):
             problem = f"the capture is damaged {place}: it ends within a packet's header"
             break
-        seconds, fraction, size, _ = record.unpack_from(data, at)
+        seconds, fraction, size, original = record.unpack_from(data, at)
         if size > LARGEST_BLOCK:
             problem = f"the capture is damaged {place}: a packet claims {size} bytes"
             break
@@ -61,5 +61,6 @@ def parse(data: bytes) -> Capture:
             problem = f"the capture is damaged {place}: it ends within a packet"
             break
         time_ns = seconds * 10**9 + fraction * (10**9 // units)
-        packets.append(Packet(0, time_ns, data[start:at], Direction.UNKNOWN, ""))
+        missing = max(original - size, 0)
+        packets.append(Packet(0, time_ns, data[start:at], Direction.UNKNOWN, "", missing))
     return Capture(interfaces, tuple(packets), problem)

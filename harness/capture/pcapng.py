@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 SECTION_HEADER = 0x0A0D0D0A
 INTERFACE_DESCRIPTION = 1
+OBSOLETE_PACKET = 2
 SIMPLE_PACKET = 3
 ENHANCED_PACKET = 6
 BYTE_ORDER_MAGIC = 0x1A2B3C4D
@@ -54,7 +55,8 @@ class Interface:
 class Packet(NamedTuple):
     """A packet of a capture; `interface` is an index, `time_ns` counts from the epoch.
 
-    A tuple, because a capture may have a million of them.
+    `missing` is how many octets of it were not recorded. A tuple, because a capture may have a
+    million of them.
     """
 
     interface: int
@@ -62,6 +64,7 @@ class Packet(NamedTuple):
     data: bytes
     direction: Direction
     comment: str
+    missing: int = 0
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,8 @@ def parse(data: bytes) -> Capture:
                 interfaces.append(section.interfaces[-1])
             elif kind == ENHANCED_PACKET:
                 packets.append(_enhanced(body, section))
+            elif kind == OBSOLETE_PACKET:
+                packets.append(_obsolete(body, section))
             elif kind == SIMPLE_PACKET:
                 packets.append(_simple(body, section))
             offset += len(body) + 12
@@ -224,7 +229,7 @@ def _interface(body: bytes, order: str) -> Interface:
 def _enhanced(body: bytes, section: _Section) -> Packet:
     if len(body) < 20:
         raise _Damaged("a packet block is too short")
-    index, high, low, size, _ = struct.unpack_from(section.order + "5I", body)
+    index, high, low, size, original = struct.unpack_from(section.order + "5I", body)
     if index >= len(section.interfaces):
         raise _Damaged(f"a packet is of interface {index}, which is not described")
     if 20 + size > len(body):
@@ -238,11 +243,22 @@ def _enhanced(body: bytes, section: _Section) -> Packet:
         elif code == OPT_COMMENT:
             comment = value.decode(errors="replace")
     stamp = (high << 32 | low) * 10**9 // interface.resolution + interface.offset * 10**9
-    return Packet(section.first + index, stamp, body[20 : 20 + size], direction, comment)
+    data, missing = body[20 : 20 + size], max(original - size, 0)
+    return Packet(section.first + index, stamp, data, direction, comment, missing)
+
+
+def _obsolete(body: bytes, section: _Section) -> Packet:
+    """A Packet Block, as was written before 2009: an index of 16 bits, and 16 for losses."""
+    if len(body) < 20:
+        raise _Damaged("a packet block is too short")
+    (index,) = struct.unpack_from(section.order + "H", body)
+    return _enhanced(struct.pack(section.order + "I", index) + body[4:], section)
 
 
 def _simple(body: bytes, section: _Section) -> Packet:
     if len(body) < 4 or not section.interfaces:
         raise _Damaged("a simple packet block has no length or no interface")
-    size = min(struct.unpack_from(section.order + "I", body)[0], len(body) - 4)
-    return Packet(section.first, 0, body[4 : 4 + size], Direction.UNKNOWN, "")
+    original = struct.unpack_from(section.order + "I", body)[0]
+    size = min(original, len(body) - 4)
+    data = body[4 : 4 + size]
+    return Packet(section.first, 0, data, Direction.UNKNOWN, "", original - size)

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+import gzip
 import struct
 import subprocess
 from pathlib import Path
@@ -9,10 +10,24 @@ from hypothesis import strategies as st
 
 from harness.capture.captured import Captured, load, parse
 from harness.capture.decryption import decrypt
-from harness.capture.entries import Ipsec, Status
+from harness.capture.entries import Ike, Ipsec, Status
 from harness.capture.secrets import Secrets
 from harness.ike.transforms import encryption
-from tests.capture.packets import MOON6, SUN6, esp_secret, frames, ip, pcapng_of, sealer, udp
+from tests.capture.packets import (
+    MOON6,
+    SUN6,
+    esp_secret,
+    ethernet,
+    frames,
+    header,
+    ike,
+    ike_secret,
+    ip,
+    pcapng_of,
+    sealed,
+    sealer,
+    udp,
+)
 from tests.capture.runs import RUNS, Runs
 
 PACKET = ip(udp(b"hello", 7, 9), 17)
@@ -25,6 +40,39 @@ def pcap(data: list[bytes], link: int = 1, magic: int = 0xA1B2C3D4, order: str =
     for one in data:
         out += struct.pack(order + "IIII", 7, 5, len(one), len(one)) + extra + one
     return out
+
+
+def cut(packet: bytes, size: int, kind: str) -> bytes:
+    """A capture of one packet of which that many octets were recorded."""
+    kept, whole = packet[:size], len(packet)
+    if kind == "pcap":
+        return pcap([]) + struct.pack("<IIII", 7, 5, size, whole) + kept
+    head = pcapng_of([])
+    padded = kept + bytes(-size % 4)
+    if kind == "simple":
+        total = 16 + len(padded)
+        return head + struct.pack("<III", 3, total, whole) + padded + struct.pack("<I", total)
+    total = 32 + len(padded)
+    fixed = struct.pack("<7I", 6, total, 0, 0, 7, size, whole)
+    return head + fixed + padded + struct.pack("<I", total)
+
+
+@pytest.mark.parametrize("kind", ["pcap", "enhanced", "simple"])
+def test_a_packet_of_which_the_end_was_not_recorded_is_listed_and_says_so(kind: str) -> None:
+    esp = esp_secret(encryption("AES_GCM_16_128"))
+    store = Secrets(ipsec=(esp,), ike_v2=(ike_secret(),))
+    message = ethernet(ike(sealed(ike_secret(), header(37, 4), [])[0]))
+    packet = ethernet(ip(sealer(esp).seal(PACKET, 4), 50))
+    for one in (message, packet):
+        found = parse(cut(one, 80, kind))
+        assert found.problems == (
+            f"of 1 packets only the first octets were recorded, 80 of the {len(one)} of packet 1: "
+            "record with tcpdump -s 0",
+        )
+        content = decrypt(found.frames, store).entries[0].content
+        assert isinstance(content, Ike | Ipsec)
+        assert (content.status, content.authentic) == (Status.CUT, None)
+        assert content.detail == f"the capture has only 80 of its {len(one)} octets"
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -141,8 +189,9 @@ AFTER_1 = f"{DAMAGED} after packet 1 (byte 73)"
     ("data", "problem", "kept"),
     [
         (b"", "the capture is empty", 0),
-        (b"MZ\x90\0" * 20, f"{DAMAGED} after packet 0 (byte 0): it does not begin with a section"
-         " header", 0),
+        (b"MZ\x90\0" * 20, "the file is no capture: it begins with 4d 5a 90 00, as neither pcap nor"
+         " pcapng does", 0),
+        (gzip.compress(PACKET), "the capture is compressed; unpack it with gunzip first", 0),
         (pcap([])[:20], f"{DAMAGED}: it ends within its header", 0),
         (pcap([PACKET, PACKET])[:-3], f"{AFTER_1}: it ends within a packet",
          1),

@@ -42,6 +42,7 @@ packets = st.lists(
         st.binary(max_size=200),
         st.sampled_from(Direction),
         st.text(max_size=40),
+        st.just(0),
     )
 )
 
@@ -124,6 +125,13 @@ DAMAGE = {
 def test_damage_is_named(case: str) -> None:
     data, sentence = DAMAGE[case]
     assert sentence in (parse(data).problem or "")
+
+
+def test_a_packet_block_of_old_programs_is_read() -> None:
+    body = struct.pack("<HHIIII", 0, 9, TIME >> 32, TIME & 0xFFFFFFFF, 4, 4) + b"data"
+    old = struct.pack("<II", 2, 36) + body + struct.pack("<I", 36)
+    got = parse(capture(old))
+    assert got.packets == (Packet(0, TIME, b"data", Direction.UNKNOWN, ""),)
 
 
 def test_files_of_others_are_read_too() -> None:
