@@ -22,7 +22,7 @@ from harness.daemon.racoon.remote import Remote, read_remote
 from harness.daemon.racoon.sainfo import SaInfo, read_sainfo
 from harness.daemon.racoon.syntax import Arguments, Statement, statements
 from harness.ike.certificates import load_private_key
-from harness.ike.v1.configuration import Child, Connection, Retransmission
+from harness.ike.v1.configuration import Connection, Retransmission
 
 
 def _listening(arguments: Arguments) -> str:
@@ -137,7 +137,7 @@ def read_racoon(text: str, file: str, load_key: LoadKey = load_private_key) -> D
         raise refusal(file, reading.complaints)
     return DaemonConfiguration(
         v1=tuple(connections),
-        startup={child.name: _startup(one, child) for one in connections for child in one.children},
+        startup={child.name: _startup(one) for one in connections for child in one.children},
         listen=tuple(dict.fromkeys(reading.listen)),
     )
 
@@ -198,7 +198,7 @@ def _own_address(remote: Remote, sainfos: Sequence[SaInfo], listen: Sequence[str
     return None
 
 
-def _startup(connection: Connection, child: Child) -> Startup:
+def _startup(connection: Connection) -> Startup:
     if connection.responder_only or connection.remote is None:
         return "none"
     return "route" if connection.local.host not in ("0.0.0.0", "::") else "none"

@@ -63,7 +63,7 @@ class Host(Protocol):
         """Note that nothing will receive on it."""
         ...
 
-    def established(self, session: Session, now: float) -> None:
+    def established(self, session: Session) -> None:
         """Learn that a phase 1 is complete."""
         ...
 

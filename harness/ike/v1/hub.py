@@ -119,7 +119,7 @@ class Hub:
                 return session
         return None
 
-    def established(self, session: Session, now: float) -> None:
+    def established(self, session: Session) -> None:
         """See Host."""
         self.strangers.pop(session.cookie, None)
         self._by_peer.setdefault(_peer_of(session), []).append(session)

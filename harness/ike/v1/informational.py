@@ -68,7 +68,7 @@ def send(session: Session, payloads: tuple[Payload, ...], now: float) -> None:
     session.send(message, iv, sa.informational_hash(message_id), now)
 
 
-def receive(session: Session, message: Message, now: float) -> tuple[Payload, ...]:
+def receive(session: Session, message: Message) -> tuple[Payload, ...]:
     """The payloads of a received Informational; raises `Ignored` unless they are authentic.
 
     Without the encryption flag they are anybody's: `handle` treats them so.

@@ -142,7 +142,7 @@ class QuickModes:
         if step.payloads is not None:
             self._send(running, step.payloads, number + 1, now)
         if step.done:
-            self._finish(running, now)
+            self._finish(running)
             if number == 3 and step.sa is not None:
                 session.host.switch(session, step.sa, now)
         else:
@@ -214,11 +214,11 @@ class QuickModes:
         if mode.sa is not None:
             session.host.remove(mode.sa.inbound_spi, reason, now)
         session.host.free_spi(mode.spi)
-        self._finish(running, now)
+        self._finish(running)
         if mode.initiator and name is not None:
             session.host.quick_mode_failed(session, name, reason, now)
 
-    def _finish(self, running: Running, now: float) -> None:
+    def _finish(self, running: Running) -> None:
         running.done = True
         session = self._session
         session.host.timers.cancel((session.cookie, running.mode.message_id))

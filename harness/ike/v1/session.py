@@ -280,7 +280,7 @@ class Session:
             raise Ignored("an encrypted Informational without a message id")
         if encrypted and message.message_id in self._spent_ids:
             raise Ignored("an Informational that was received before")
-        payloads = informational.receive(self, message, now)
+        payloads = informational.receive(self, message)
         if encrypted:
             self._spend(message.message_id)
             self.follow(Path(arrived.destination, arrived.source))
@@ -359,7 +359,7 @@ class Session:
             )
         )  # fmt: skip
         first = self.host.is_first_contact(self)
-        self.host.established(self, now)
+        self.host.established(self)
         self.upkeep.begin(now)
         if first and self.connection.initial_contact:
             notify = informational.about_isakmp(NotifyType.INITIAL_CONTACT, n.cookies)

@@ -121,7 +121,7 @@ def _difference(
                 refuser.lifetimes.get(offer.kind, UNKNOWN_LIFETIME),
             )
         ),
-        tuple(_remedies(offer.kind, nearest, offer.alternatives, asker, refuser)),
+        tuple(_remedies(offer.kind, nearest, asker, refuser)),
         tuple(notes),
         frames=failure.frames,
     )
@@ -207,7 +207,6 @@ def _listed(node: str, verb: str, alternatives: Alternatives, kind: SaKind) -> I
 def _remedies(
     kind: SaKind,
     nearest: Nearest,
-    offered: Alternatives,
     asker: Wishes | None,
     refuser: Wishes,
 ) -> Iterator[Remedy]:

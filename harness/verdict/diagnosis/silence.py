@@ -28,7 +28,7 @@ def explain_silence(failure: Failure, around: Circumstances) -> Diagnosis:
         found = explain(failure, around)
         if found is not None:
             return found
-    return _no_answer(failure, around, Cause.NO_ANSWER, "")
+    return _no_answer(failure, Cause.NO_ANSWER, "")
 
 
 def _crashed(failure: Failure, around: Circumstances) -> Diagnosis | None:
@@ -38,7 +38,7 @@ def _crashed(failure: Failure, around: Circumstances) -> Diagnosis | None:
         return None
     status = found.status
     how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
-    return _no_answer(failure, around, Cause.CRASHED, f"; the daemon of {failure.refuser} {how}")
+    return _no_answer(failure, Cause.CRASHED, f"; the daemon of {failure.refuser} {how}")
 
 
 def _unreachable(failure: Failure, around: Circumstances) -> Diagnosis | None:
@@ -48,7 +48,6 @@ def _unreachable(failure: Failure, around: Circumstances) -> Diagnosis | None:
     first = told[0]
     return _no_answer(
         failure,
-        around,
         Cause.UNREACHABLE,
         f"; {first.sender} says by ICMP that {first.what} (frame {first.number})",
     )
@@ -75,10 +74,10 @@ def _fragments(failure: Failure, around: Circumstances) -> Diagnosis | None:
         if missing:
             listed = ", ".join(map(str, missing))
             why = f"; of the {total} fragments of {sender} number {listed} is missing"
-            return _no_answer(failure, around, Cause.FRAGMENTS, why)
+            return _no_answer(failure, Cause.FRAGMENTS, why)
     lost = _undelivered(failure, around)
     if lost is not None:
-        return _no_answer(failure, around, Cause.FRAGMENTS, lost)
+        return _no_answer(failure, Cause.FRAGMENTS, lost)
     pieces = [
         one
         for one in around.entries
@@ -89,7 +88,7 @@ def _fragments(failure: Failure, around: Circumstances) -> Diagnosis | None:
     if not pieces:
         return None
     why = f"; the IP fragments from {pieces[0].headers.source} (frame {pieces[0].number} on) never"
-    return _no_answer(failure, around, Cause.FRAGMENTS, f"{why} became a whole packet")
+    return _no_answer(failure, Cause.FRAGMENTS, f"{why} became a whole packet")
 
 
 def _cut(failure: Failure) -> Iterator[tuple[list[Message], str]]:
@@ -125,7 +124,7 @@ def _never_spoken(failure: Failure, around: Circumstances) -> Diagnosis | None:
         return None
     if refuser.versions and failure.version not in refuser.versions:
         wanted = " or ".join(f"IKEv{one}" for one in refuser.versions)
-        found = _no_answer(failure, around, Cause.VERSION, f"; its configuration has {wanted} only")
+        found = _no_answer(failure, Cause.VERSION, f"; its configuration has {wanted} only")
         row = Row("IKE version", f"IKEv{failure.version}", wanted, True)
         changes = (
             *remedy(asker, Setting.VERSION, refuser.versions[0]),
@@ -141,7 +140,7 @@ def _stranger(failure: Failure, around: Circumstances, refuser: Wishes) -> Diagn
         return None
     wanted = " or ".join(refuser.peer_addresses)
     found = _no_answer(
-        failure, around, Cause.NO_CONNECTION, f"; its connection is for {wanted}, not {address}"
+        failure, Cause.NO_CONNECTION, f"; its connection is for {wanted}, not {address}"
     )
     row = Row("initiator's address", address, wanted, True)
     changes = tuple(remedy(refuser, Setting.PEER_ADDRESS, address))
@@ -166,11 +165,11 @@ def _behind_nat(failure: Failure, around: Circumstances) -> Diagnosis | None:
     found = situation(failure.negotiation)
     why = "; answers came to port 500, and none to UDP port 4500"
     if not found:
-        return _no_answer(failure, around, Cause.NO_ANSWER, why)
-    return _no_answer(failure, around, Cause.NAT, f"{why}; {found}")
+        return _no_answer(failure, Cause.NO_ANSWER, why)
+    return _no_answer(failure, Cause.NAT, f"{why}; {found}")
 
 
-def _no_answer(failure: Failure, around: Circumstances, cause: Cause, why: str) -> Diagnosis:
+def _no_answer(failure: Failure, cause: Cause, why: str) -> Diagnosis:
     asked = failure.asked
     again = [one for one in asked.again if one.sender == asked.sender]
     repeated = f", sent {1 + len(again)} times" if again else ""
