@@ -45,7 +45,10 @@ def write_address(address: Address) -> bytes:
 
 
 def read_network(data: bytes, prefix: int, family: int) -> Network:
-    """The network of so many bits; bits behind the prefix are ignored, as the kernel does."""
+    """The network of so many bits; bits behind the prefix are ignored, as the kernel does.
+
+    Raises MalformedMessage for a prefix that is longer than the address.
+    """
     address = read_address(data, family)
     if prefix > address.max_prefixlen:
         raise MalformedMessage(

@@ -113,7 +113,10 @@ class Channel:
 
 
 def raise_for(message: Message, doing: str) -> None:
-    """Raise XfrmError when an ERROR or DONE message carries an error number other than zero."""
+    """Raise XfrmError when an ERROR or DONE message carries an error number other than zero.
+
+    Raises MalformedMessage where it has no number at all.
+    """
     if len(message.payload) < NUMBER.size:
         raise MalformedMessage("a netlink acknowledgement has no error number")
     code = -NUMBER.unpack_from(message.payload)[0]

@@ -59,7 +59,10 @@ class Station:
         await self.start_again()
 
     async def start_again(self) -> None:
-        """Start the daemon once more as it was started first; what was before has ended."""
+        """Start the daemon once more as it was started first; what was before has ended.
+
+        Raises `PeerError` before it was started at all.
+        """
         if self._started is None:
             raise PeerError(f"{self.node.name} has no daemon yet: bring the lab up first")
         configuration, logs = self._started
@@ -174,7 +177,10 @@ class Station:
         return (expire.time_ns - self._installed(spi)) / 1e9
 
     def rekey_to_deletion(self, old: ChildSa, spi: int) -> float:
-        """Seconds between the replacement of `old` and the kernel's deletion of one half of it."""
+        """Seconds between the replacement of `old` and the kernel's deletion of one half of it.
+
+        Raises `NotSeen` where either has not happened.
+        """
         rekeyed = next(self.journal.of(ChildRekeyed, lambda e: _same(e.old, old)), None)
         deleted = next(self.journal.of(SaDeleted, lambda e: e.sa.spi == spi), None)
         if rekeyed is None or deleted is None:

@@ -100,7 +100,7 @@ def encode_job(job: Job) -> bytes:
 
 
 def encode_order(order: Mapping[str, Any]) -> bytes:
-    """Return the content of the job device for an order to the agent."""
+    """Return the content of the job device for an order to the agent; raises MachineError."""
     text = json.dumps(order, sort_keys=True, separators=(",", ":")).encode()
     data = MAGIC + struct.pack("<Q", len(text)) + text
     if len(data) > JOB_SIZE:

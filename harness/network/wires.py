@@ -46,7 +46,10 @@ class Tap:
 
     @property
     def dropped(self) -> int:
-        """How many frames the kernel had no room for, so that the wire never saw them."""
+        """How many frames the kernel had no room for, so that the wire never saw them.
+
+        Raises NetworkError once the interface is gone.
+        """
         for line in Path(f"/proc/{self.node.pid}/net/dev").read_text().splitlines():
             name, _, counters = line.partition(":")
             if name.strip() == self.name:
@@ -162,7 +165,10 @@ class CarriedWire:
         return Fault(self.rules.append, self._deliver, matches, sender, nth, times, name)
 
     def inject(self, sender: str, data: bytes) -> Frame:
-        """Deliver a frame to the other end as if node `sender` had sent it, and return it."""
+        """Deliver a frame to the other end as if node `sender` had sent it, and return it.
+
+        `data` begins with the Ethernet header. Raises NetworkError where `sender` has no end here.
+        """
         if sender not in self.ends:
             raise NetworkError(f"wire {self.name!r} has no end at {sender!r} to send from")
         end = self.ends.index(sender)

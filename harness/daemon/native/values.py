@@ -22,7 +22,10 @@ def address(text: str) -> str:
 
 
 def traffic(text: str) -> TrafficSelector:
-    """Traffic of a network: ``10.1.0.0/16``, ``10.1.0.0/16[udp]``, ``10.1.0.1[tcp/80]``."""
+    """Traffic of a network: ``10.1.0.0/16``, ``10.1.0.0/16[udp]``, ``10.1.0.1[tcp/80]``.
+
+    Raises `Unusable`.
+    """
     found = _TRAFFIC.match(text)
     try:
         if found is None:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The values in a racoon.conf, read from the arguments of a statement."""
+"""The values in a racoon.conf, read from the arguments of a statement.
+
+What is no such value is `Misplaced`, with the token and what would be right.
+"""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ def make_child(
     nonce_r: bytes,
     shared: Sequence[bytes] = (),
 ) -> ChildSa:
-    """The CHILD_SA with its keys (RFC 7296 2.17)."""
+    """The CHILD_SA with its keys (RFC 7296 2.17); raises `ValueError` before the IKE SA has any."""
     if sa.keys is None:
         raise ValueError("an IKE SA without keys makes no CHILD_SA; finish IKE_SA_INIT first")
     suite = agreement.selection.suite

@@ -33,7 +33,11 @@ class Commanded(Host, Protocol):
 
 
 class Commands:
-    """Begins exchanges of one endpoint."""
+    """Begins exchanges of one endpoint, one at a time for each IKE SA.
+
+    `ike` is the SPI of an IKE SA at this end, `inbound_spi` that of a CHILD_SA, in network order.
+    Every method raises `LookupError` for what is not there, with what is.
+    """
 
     def __init__(self, endpoint: Commanded) -> None:
         self._endpoint = endpoint

@@ -58,7 +58,10 @@ class ControlClient:
     async def subscribe(
         self,
     ) -> tuple[Sequence[IkeSa], asyncio.StreamReader, asyncio.StreamWriter]:
-        """The SAs that there are, and where every event from then on comes as a line."""
+        """The SAs that there are, and where every event from then on comes as a line.
+
+        Raises `PeerError` where ikelabd ends meanwhile.
+        """
         reader, writer = await self._connect()
         _send(writer, {"command": "subscribe"})
         line = await reader.readline()
