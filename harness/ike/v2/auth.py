@@ -23,6 +23,7 @@ from harness.ike.v2.events import ChildSaFailed, Reason
 from harness.ike.v2.ike_sa import IkeSa
 from harness.ike.v2.informational import DeleteChild, FarewellTask
 from harness.ike.v2.message import Arrival
+from harness.ike.v2.mobility import ADDRESS_LISTS
 from harness.ike.v2.proof import (
     Unproven,
     certificate_requests,
@@ -47,6 +48,7 @@ _ANSWERS = frozenset(
         NotifyType.USE_TRANSPORT_MODE,
         NotifyType.MOBIKE_SUPPORTED,
         NotifyType.INITIAL_CONTACT,
+        *ADDRESS_LISTS,
         *CHILD_ERRORS,
     }
 )

@@ -26,12 +26,14 @@ from harness.ike.v2.events import ChildSaFailed, Reason
 from harness.ike.v2.host import Answer
 from harness.ike.v2.ike_sa import IkeSa, IkeState
 from harness.ike.v2.message import Arrival, Sent
+from harness.ike.v2.mobility import ADDRESS_LISTS
 from harness.ike.v2.proof import Unproven, check_peer, handshake_of, own_identity, own_proof
 
 _EXPECTED = frozenset(
     {
         NotifyType.INITIAL_CONTACT,
         NotifyType.MOBIKE_SUPPORTED,
+        *ADDRESS_LISTS,
         NotifyType.USE_TRANSPORT_MODE,
         NotifyType.ESP_TFC_PADDING_NOT_SUPPORTED,
         NotifyType.NON_FIRST_FRAGMENTS_ALSO,

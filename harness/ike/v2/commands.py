@@ -17,8 +17,9 @@ from harness.ike.v2.create_child import CreateChild
 from harness.ike.v2.events import Reason
 from harness.ike.v2.host import Host, Task
 from harness.ike.v2.ike_sa import IkeSa
-from harness.ike.v2.informational import AddressUpdate, DeleteChild, DeleteIke, LivenessTask
+from harness.ike.v2.informational import DeleteChild, DeleteIke, LivenessTask
 from harness.ike.v2.init import InitTask
+from harness.ike.v2.mobility import move
 from harness.ike.v2.rekey_ike import RekeyIke
 from harness.ike.v2.scripted import ScriptedTask
 
@@ -107,11 +108,15 @@ class Commands:
     def change_address(
         self, ike: bytes, local: Address, now: float, remote: Address | None = None
     ) -> None:
-        """Move an IKE SA to another address of this end (RFC 4555); the peer must do MOBIKE."""
+        """Move an IKE SA to another address of this end (RFC 4555); the peer must do MOBIKE.
+
+        Nothing happens where it is there already.
+        """
         sa = self._sa(ike)
         if not sa.abilities.mobike:
             raise LookupError(f"The peer of IKE SA {ike.hex()} does not do MOBIKE; reconnect.")
-        self._queue(sa, AddressUpdate(Path(local, remote or sa.path.remote)), now)
+        move(sa, local, now, remote)
+        self._endpoint.touch(sa)
 
     def follow(self, ike: bytes, remote: Address, now: float) -> None:
         """Send to where authentic ESP of the peer came from: its NAT mapped anew (2.23)."""

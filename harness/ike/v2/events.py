@@ -36,6 +36,7 @@ class Reason(StrEnum):
     NOT_FOUND = "the peer does not know it"
     REFUSED = "the peer refused it"
     UNACCEPTABLE_ANSWER = "the peer answered what was not offered"
+    NOT_RETURNED = "the peer did not return the cookie that it was sent"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""INFORMATIONAL: deletes, liveness, notifies and address updates (RFC 7296 1.4, 2.4, RFC 4555)."""
+"""INFORMATIONAL: deletes, liveness and notifies (RFC 7296 1.4, 2.4)."""
 
 from __future__ import annotations
 
-from harness.ike.address import Path
 from harness.ike.constants_v2 import ExchangeType, NotifyType, ProtocolId
 from harness.ike.payload import Payload, every
 from harness.ike.payloads_v2 import Delete, Notify
 from harness.ike.v2.child_sa import ChildRecord, ChildState
 from harness.ike.v2.children import leave
-from harness.ike.v2.events import PathChanged, PeerAlive, Reason
+from harness.ike.v2.events import PeerAlive, Reason
 from harness.ike.v2.ike_sa import IkeSa, IkeState
 from harness.ike.v2.message import Arrival
-from harness.ike.v2.nat_detection import NatSituation, detection_notifies, situation
+from harness.ike.v2.mobility import EXPECTED, answer_mobility
 
 
 class DeleteChild:
@@ -118,58 +117,17 @@ class LivenessTask:
         """That is reported as the end of the IKE SA."""
 
 
-class AddressUpdate:
-    """Tells the peer that this end's address changed (RFC 4555 3.5)."""
-
-    exchange = int(ExchangeType.INFORMATIONAL)
-    outlives = False
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def request(self, sa: IkeSa, now: float) -> tuple[Payload, ...] | None:
-        """UPDATE_SA_ADDRESSES and NAT detection, along the new path."""
-        sa.path = self._path
-        return (
-            Notify(NotifyType.UPDATE_SA_ADDRESSES),
-            *detection_notifies(sa.spi_i, sa.spi_r, self._path),
-        )
-
-    def finish(self, sa: IkeSa, arrival: Arrival, now: float) -> None:
-        """Report the new path, and whether there is a NAT on it."""
-        if arrival.error is None:
-            _note_nat(sa, situation(arrival.payloads, sa.spi_i, sa.spi_r, arrival.path))
-            sa.emit(PathChanged(sa.spi, sa.path, sa.nat.present))
-
-    def abandon(self, sa: IkeSa, reason: Reason) -> None:
-        """The peer was not there."""
-
-
-_UPDATES = frozenset(
-    {
-        NotifyType.UPDATE_SA_ADDRESSES,
-        NotifyType.COOKIE2,
-        NotifyType.NAT_DETECTION_SOURCE_IP,
-        NotifyType.NAT_DETECTION_DESTINATION_IP,
-    }
-)
-
-
 def answer_informational(sa: IkeSa, arrival: Arrival, now: float) -> tuple[Payload, ...]:
     """What an INFORMATIONAL request is answered with, after doing what it says."""
     answer: list[Payload] = []
-    sa.report_notifies(arrival, _UPDATES)
+    sa.report_notifies(arrival, EXPECTED)
     if sa.state in (IkeState.HALF_OPEN, IkeState.CONNECTING):
         return ()
     failed = arrival.notify(NotifyType.AUTHENTICATION_FAILED)
     if failed is not None:
         sa.close(Reason.AUTHENTICATION_FAILED, now)
         return ()
-    cookie = arrival.notify(NotifyType.COOKIE2)
-    if cookie is not None:
-        answer.append(Notify(NotifyType.COOKIE2, cookie.data))
-    if arrival.notify(NotifyType.UPDATE_SA_ADDRESSES) is not None and sa.abilities.mobike:
-        answer.extend(_update_addresses(sa, arrival))
+    answer.extend(answer_mobility(sa, arrival, now))
     closed: list[bytes] = []
     for delete in every(arrival.payloads, Delete):
         if delete.protocol == ProtocolId.ESP:
@@ -201,15 +159,3 @@ def _close_child(sa: IkeSa, spi: bytes) -> tuple[bytes, ...]:
 def _being_deleted(sa: IkeSa, record: ChildRecord) -> bool:
     task = sa.busy_with
     return isinstance(task, DeleteChild) and task.inbound_spi == record.sa.inbound_spi
-
-
-def _update_addresses(sa: IkeSa, arrival: Arrival) -> tuple[Payload, ...]:
-    sa.path = arrival.path
-    _note_nat(sa, situation(arrival.payloads, sa.spi_i, sa.spi_r, arrival.path))
-    sa.emit(PathChanged(sa.spi, sa.path, sa.nat.present))
-    return detection_notifies(sa.spi_i, sa.spi_r, arrival.path)
-
-
-def _note_nat(sa: IkeSa, found: NatSituation) -> None:
-    if found.supported:
-        sa.nat = found

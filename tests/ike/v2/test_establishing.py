@@ -376,26 +376,6 @@ def test_encapsulation_can_be_forced() -> None:
     assert pair.sun.child.encapsulated
 
 
-def test_an_address_that_changes_moves_the_sa() -> None:
-    pair = Pair().up()
-    new = Address("192.0.2.77", 4500)
-    pair.moon.endpoint.commands.change_address(pair.moon.ike, new, 0.0)
-    pair.settle()
-    (event,) = pair.sun.events(PathChanged)
-    assert event.path.remote == new
-    assert not event.encapsulated
-    assert [one.path.local for one in pair.moon.events(PathChanged)] == [new]
-    pair.sun.endpoint.commands.check_liveness(pair.sun.ike, 0.0)
-    pair.settle()
-    assert pair.sun.events(PeerAlive)
-
-
-def test_moving_needs_a_peer_that_does_mobike() -> None:
-    pair = Pair(sun=(replace(SUN_NET, mobike=False),)).up()
-    with pytest.raises(LookupError, match="MOBIKE"):
-        pair.moon.endpoint.commands.change_address(pair.moon.ike, Address("192.0.2.77"), 0.0)
-
-
 def test_silence_is_broken_by_a_liveness_check_and_a_dead_peer_given_up() -> None:
     pair = Pair((replace(MOON_NET, dpd_after=10.0),)).up()
     while pair.now < 35 and pair.pass_deadline():

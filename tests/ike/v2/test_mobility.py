@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""MOBIKE between two endpoints: who moves, who follows, and who is not believed (RFC 4555)."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from harness.ike.address import Address, Datagram
+from harness.ike.constants_v2 import ExchangeType, NotifyType
+from harness.ike.payload import every
+from harness.ike.payloads_v2 import Notify
+from harness.ike.v2.events import IkeSaClosed, NotifyReceived, PathChanged, PeerAlive, Reason
+from harness.ike.v2.message import Plain
+from harness.ike.v2.script import Change, Script, with_payloads
+from tests.ike.v2.pair import MOON_NET, SUN, SUN_NET, Pair
+
+NEW = Address("192.0.2.77", 4500)
+NEWER = Address("192.0.2.78", 4500)
+OUTSIDE = Address("203.0.113.1", 4500)
+
+
+class Notes:
+    """The notifies of every INFORMATIONAL request that an end sends."""
+
+    def __init__(self) -> None:
+        self.sent: list[list[str]] = []
+        self.script = Script()
+        requests = self.script.sent(exchange=ExchangeType.INFORMATIONAL, response=False, times=99)
+        requests.replace(self._note)
+
+    def _note(self, plain: Plain) -> Plain:
+        notifies = every(plain.payloads, Notify)
+        self.sent.append([NotifyType(one.notify_type).name for one in notifies])
+        return plain
+
+
+def moved(pair: Pair, to: Address = NEW, end: str = "moon") -> Pair:
+    one = getattr(pair, end)
+    one.endpoint.commands.change_address(one.ike, to, pair.now)
+    return pair
+
+
+def translated(datagram: Datagram) -> Datagram:
+    """A NAT in front of NEW."""
+    if datagram.source.host == NEW.host:
+        return replace(datagram, source=OUTSIDE)
+    if datagram.destination.host == OUTSIDE.host:
+        return replace(datagram, destination=NEW)
+    return datagram
+
+
+def without(kind: int) -> Change:
+    def change(plain: Plain) -> Plain:
+        kept = tuple(
+            one
+            for one in plain.payloads
+            if not (isinstance(one, Notify) and one.notify_type == kind)
+        )
+        return replace(plain, message=replace(plain.message, payloads=kept))
+
+    return change
+
+
+def test_an_initiator_that_moves_updates_its_sas_and_is_asked_whether_it_is_there() -> None:
+    moon, sun = Notes(), Notes()
+    pair = Pair(seams=(moon.script, sun.script)).up()
+    before = pair.moon.ike, pair.moon.child, pair.sun.child
+    moved(pair).settle()
+    assert moon.sent == [
+        [
+            "UPDATE_SA_ADDRESSES",
+            "NAT_DETECTION_SOURCE_IP",
+            "NAT_DETECTION_DESTINATION_IP",
+            "COOKIE2",
+        ]
+    ]
+    assert sun.sent == [["COOKIE2"]]
+    (own,) = pair.moon.events(PathChanged)
+    (followed,) = pair.sun.events(PathChanged)
+    assert (own.path.local, followed.path.remote) == (NEW, NEW)
+    assert (own.encapsulated, followed.encapsulated) == (False, False)
+    assert (pair.moon.ike, pair.moon.child, pair.sun.child) == before
+    pair.sun.endpoint.commands.check_liveness(pair.sun.ike, 0.0)
+    pair.settle()
+    assert pair.sun.events(PeerAlive)
+    pair.agree()
+
+
+def test_esp_goes_to_a_new_address_only_once_the_peer_has_answered_from_there() -> None:
+    pair = moved(Pair().up())
+    pair.deliver(pair.hold("moon"))
+    pair.deliver(pair.hold("sun", response=True))
+    question = pair.hold("sun", response=False)
+    assert question.datagram.destination == NEW
+    assert not pair.sun.events(PathChanged)
+    pair.deliver(question)
+    pair.settle()
+    assert len(pair.sun.events(PathChanged)) == 1
+
+
+@pytest.mark.parametrize(
+    "change", [without(NotifyType.COOKIE2), with_payloads(Notify(NotifyType.COOKIE2, bytes(16)))]
+)
+def test_an_answer_without_the_cookie_that_was_sent_closes_the_ike_sa(
+    change: Callable[[Plain], Plain],
+) -> None:
+    first_dropped = without(NotifyType.COOKIE2)
+    script = Script()
+    script.sent(exchange=ExchangeType.INFORMATIONAL, response=True).replace(
+        lambda plain: change(first_dropped(plain))
+    )
+    pair = moved(Pair(seams=(script, None)).up())
+    pair.settle()
+    assert [one.reason for one in pair.sun.events(IkeSaClosed)] == [Reason.NOT_RETURNED]
+    assert not pair.sun.events(PathChanged)
+    assert not pair.sun.children()
+
+
+def test_an_initiator_whose_cookie_is_not_returned_closes_the_ike_sa() -> None:
+    script = Script()
+    script.sent(exchange=ExchangeType.INFORMATIONAL, response=True).replace(
+        without(NotifyType.COOKIE2)
+    )
+    pair = moved(Pair(seams=(None, script)).up())
+    pair.settle()
+    assert [one.reason for one in pair.moon.events(IkeSaClosed)] == [Reason.NOT_RETURNED]
+
+
+def test_a_move_behind_a_nat_puts_esp_into_udp_and_one_back_takes_it_out() -> None:
+    pair = Pair().up()
+    pair.translate = translated
+    moved(pair).settle()
+    assert [one.encapsulated for one in pair.moon.events(PathChanged)] == [False, True]
+    (followed,) = pair.sun.events(PathChanged)
+    assert (followed.path.remote, followed.encapsulated) == (OUTSIDE, True)
+    moved(pair, NEWER).settle()
+    assert [one.encapsulated for one in pair.moon.events(PathChanged)][2:] == [True, False]
+    assert not pair.sun.events(PathChanged)[1].encapsulated
+    pair.agree()
+
+
+def test_who_moves_again_before_the_answer_updates_again_and_ends_at_the_last_address() -> None:
+    moon = Notes()
+    pair = moved(Pair(seams=(moon.script, None)).up())
+    first = pair.hold("moon")
+    moved(pair, NEWER)
+    pair.deliver(first)
+    pair.settle()
+    assert [one[0] for one in moon.sent] == ["UPDATE_SA_ADDRESSES", "UPDATE_SA_ADDRESSES"]
+    assert pair.sun.events(PathChanged)[-1].path.remote == NEWER
+    assert pair.moon.events(PathChanged)[-1].path.local == NEWER
+    pair.agree()
+
+
+def test_a_request_without_an_answer_is_repeated_from_the_new_address() -> None:
+    pair = Pair().up()
+    pair.moon.endpoint.commands.check_liveness(pair.moon.ike, pair.now)
+    pair.drop("moon")
+    moved(pair)
+    pair.pass_deadline()
+    (again,) = pair.collect()
+    assert again.datagram.source == NEW
+    pair.settle()
+    assert pair.sun.events(PathChanged)[-1].path.remote == NEW
+
+
+def test_a_responder_that_moves_says_so_and_the_initiator_updates_the_sas() -> None:
+    moon, sun = Notes(), Notes()
+    pair = Pair(seams=(moon.script, sun.script)).up()
+    moved(pair, end="sun").settle()
+    assert sun.sent == [["NO_ADDITIONAL_ADDRESSES"], ["COOKIE2"]]
+    assert [one[0] for one in moon.sent] == ["UPDATE_SA_ADDRESSES"]
+    assert pair.moon.events(PathChanged)[-1].path.remote == NEW
+    assert {one.path.local for one in pair.sun.events(PathChanged)} == {NEW}
+    assert not pair.moon.events(NotifyReceived)
+    pair.agree()
+
+
+def test_a_responder_that_moves_uses_its_address_once_the_initiator_knows_it() -> None:
+    script = Script()
+    script.sent(notify=NotifyType.UPDATE_SA_ADDRESSES, times=9).drop()
+    pair = moved(Pair(seams=(script, None)).up(), end="sun")
+    assert not pair.sun.events(PathChanged)
+    pair.settle()
+    assert [one.path.local for one in pair.sun.events(PathChanged)] == [NEW]
+
+
+def test_an_address_that_it_has_already_changes_nothing() -> None:
+    pair = Pair().up()
+    moved(pair, SUN.on_port(4500), end="sun")
+    assert not pair.collect()
+
+
+def test_where_no_nat_is_allowed_one_is_refused_and_nothing_moves() -> None:
+    def forbid(plain: Plain) -> Plain:
+        data = NEW.packed + SUN.packed + (4500).to_bytes(2, "big") * 2
+        return with_payloads(Notify(NotifyType.NO_NATS_ALLOWED, data))(plain)
+
+    script = Script()
+    script.sent(notify=NotifyType.UPDATE_SA_ADDRESSES, times=2).replace(forbid)
+    pair = Pair(seams=(script, None)).up()
+    pair.translate = translated
+    moved(pair).settle()
+    (refused,) = pair.moon.events(NotifyReceived)
+    assert refused.notify == NotifyType.UNEXPECTED_NAT_DETECTED
+    assert not pair.sun.events(PathChanged)
+    pair.translate = lambda datagram: datagram
+    pair.moon.endpoint.commands.change_address(pair.moon.ike, NEWER, pair.now)
+    moved(pair).settle()
+    assert pair.sun.events(PathChanged)[-1].path.remote == NEW
+
+
+def test_who_does_not_do_mobike_stays_where_it_is() -> None:
+    pair = Pair(sun=(replace(SUN_NET, mobike=False),)).up()
+    with pytest.raises(LookupError, match="MOBIKE"):
+        moved(pair)
+    payloads = (Notify(NotifyType.UPDATE_SA_ADDRESSES),)
+    pair.moon.endpoint.commands.inform(pair.moon.ike, payloads, pair.now)
+    pair.settle()
+    assert not pair.sun.events(PathChanged)
+
+
+def test_a_rekeyed_ike_sa_moves_too() -> None:
+    pair = Pair((replace(MOON_NET, rekey_after=10.0),)).up()
+    pair.moon.endpoint.commands.rekey_ike(pair.moon.ike, pair.now)
+    pair.settle()
+    moved(pair).settle()
+    assert pair.sun.events(PathChanged)[-1].path.remote == NEW
+    pair.agree()
