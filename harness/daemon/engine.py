@@ -100,6 +100,10 @@ class Engine(Protocol):
         """Learn that the ESP of an SA comes from another address."""
         ...
 
+    def addresses_changed(self, own: frozenset[str], now: float) -> None:
+        """Learn which addresses this host has now: SAs go along that were at another one."""
+        ...
+
     def not_installed(self, inbound_spi: int, now: float) -> None:
         """Delete an SA that the data plane could not take."""
         ...

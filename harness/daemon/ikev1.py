@@ -207,6 +207,9 @@ class Ikev1:
         if record is not None:
             self.endpoint.follow(_octets(inbound_spi), remote)
 
+    def addresses_changed(self, own: frozenset[str], now: float) -> None:
+        """See Engine; IKEv1 has no MOBIKE: its SAs end where they are."""
+
     def not_installed(self, inbound_spi: int, now: float) -> None:
         """See Engine."""
         if inbound_spi in self._ipsec:

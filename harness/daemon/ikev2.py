@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from harness.daemon.reports import (
     Ike,
     IkeDown,
     IkeFailed,
+    IkeMoved,
     IkeRekeyed,
     IkeUp,
     Trouble,
@@ -199,6 +201,18 @@ class Ikev2:
         if record is not None:
             self.endpoint.commands.follow(record.ike, remote, now)
 
+    def addresses_changed(self, own: frozenset[str], now: float) -> None:
+        """See Engine."""
+        for spi, ike in tuple(self._ikes.items()):
+            sa = self.endpoint.ike_sa(spi)
+            if sa is None or ike.rekeyed or sa.path.local.host in own:
+                continue
+            # Where no way leads to the peer now, the news of one will come here too; a peer that
+            # does not do MOBIKE would not know what to make of it.
+            with contextlib.suppress(OSError, LookupError):
+                local = self._own_address(sa.path.remote).on_port(sa.path.local.port)
+                self.endpoint.commands.change_address(spi, local, now)
+
     def not_installed(self, inbound_spi: int, now: float) -> None:
         """See Engine."""
         record = self._children.get(inbound_spi)
@@ -320,6 +334,7 @@ class Ikev2:
         if ike is None:
             return
         ike.path = path
+        yield Tell(IkeMoved(self._view(spi), path.local.host, path.remote.host, encapsulated))
         for inbound, record in self._children.items():
             if record.ike == spi:
                 yield Move(inbound, path, encapsulated)

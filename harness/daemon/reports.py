@@ -72,6 +72,16 @@ class IkeRekeyed:
 
 
 @dataclass(frozen=True, slots=True)
+class IkeMoved:
+    """An IKE SA and what it carries are between other addresses; `encapsulated` is ESP in UDP."""
+
+    ike: Ike
+    local: str
+    remote: str
+    encapsulated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class IkeFailed:
     """An IKE SA did not come to be; `connection` is empty where none was found for the peer."""
 
@@ -127,6 +137,7 @@ Report = (
     IkeUp
     | IkeDown
     | IkeRekeyed
+    | IkeMoved
     | IkeFailed
     | ChildUp
     | ChildDown
@@ -152,6 +163,9 @@ def sentence(report: Report) -> str:
             return f"IKE SA {ike} is gone: {reason}"
         case IkeRekeyed(old, new):
             return f"IKE SA {old} was replaced by {new}"
+        case IkeMoved(ike, local, remote, encapsulated):
+            how = ", ESP in UDP" if encapsulated else ""
+            return f"IKE SA {ike} is between {local} and {remote} now{how}"
         case IkeFailed(connection, reason):
             return f"no IKE SA{_named(connection)}: {reason}"
         case ChildUp(child):

@@ -19,6 +19,7 @@ from harness.daemon.engine import Engine
 from harness.daemon.ikev1 import Ikev1
 from harness.daemon.ikev2 import Ikev2, uniques
 from harness.daemon.kernel.plane import KernelPlane
+from harness.daemon.own_addresses import OwnAddresses
 from harness.daemon.reqids import Reqids
 from harness.daemon.service import MakePlane, Service
 from harness.daemon.sockets import Sockets, open_sockets
@@ -62,7 +63,10 @@ def make_service(
         plane = kernel_plane() if kernel else userspace_plane(sockets)
         reqids = Reqids()
         engines = make_engines(configuration, sockets, reqids, scripting)
-        return Service(configuration, engines, reqids, sockets, plane, key_log=key_log)
+        addresses = OwnAddresses()
+        return Service(
+            configuration, engines, reqids, sockets, plane, key_log=key_log, addresses=addresses
+        )
     except BaseException:
         sockets.close()
         raise

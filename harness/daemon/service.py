@@ -28,6 +28,7 @@ from harness.daemon.data_plane import (
 from harness.daemon.enforcement import Enforcement, KeyLog, Listener, NoKeyLog
 from harness.daemon.engine import Engine, Refusal
 from harness.daemon.inbox import Inbox
+from harness.daemon.own_addresses import OwnAddresses
 from harness.daemon.reports import Child, Ike, Reconfigured, Report, Trouble
 from harness.daemon.reqids import Reqids
 from harness.daemon.sockets import Sockets
@@ -50,7 +51,8 @@ class Service:
     """A running IKE daemon within an asyncio loop.
 
     Made without waiting; `start` begins. Reports go to listeners as they happen; a listener must
-    not block. `clock` is in seconds and never goes back, by default the loop's.
+    not block. Without `addresses` SAs stay where they are, whatever address the host has. `clock`
+    is in seconds and never goes back, by default the loop's.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Service:
         make_plane: MakePlane,
         *,
         key_log: KeyLog | None = None,
+        addresses: OwnAddresses | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
         self.configuration = configuration
@@ -70,6 +73,7 @@ class Service:
         self._sockets = sockets
         self._make_plane = make_plane
         self._key_log = key_log or NoKeyLog()
+        self._addresses = addresses
         self._clock = clock or asyncio.get_running_loop().time
         self._inbox = Inbox(self._clock, self._settle)
         self._listeners: list[Listener] = []
@@ -89,6 +93,7 @@ class Service:
         self._enforcement = Enforcement(plane, self._key_log, self.tell, keep)
         self._working = asyncio.create_task(self._inbox.work())
         self._sockets.listen(self._take_datagram)
+        await self._watch_addresses()
         await self._begin(self.configuration.startup)
 
     async def stop(self) -> None:
@@ -120,6 +125,8 @@ class Service:
         self._inbox.stop()
         if self._timer is not None:
             self._timer.cancel()
+        if self._addresses is not None:
+            self._addresses.close()
         self._sockets.close()
 
     async def do(self, work: Callable[[float], T]) -> T:
@@ -203,6 +210,7 @@ class Service:
         self.configuration = wanted
         if self._enforcement is None:
             return
+        await self._watch_addresses()
         self._enforcement.keep = wanted.keep_rekeyed
         for child in [one for one in self._routes if wanted.startup.get(one) != "route"]:
             await self._enforcement.plane.unprotect(self._routes.pop(child).reqid)
@@ -253,6 +261,18 @@ class Service:
             case PeerMoved(spi, remote):
                 for engine in self.engines:
                     engine.peer_moved(spi, remote, now)
+
+    async def _watch_addresses(self) -> None:
+        """Learn of the host's own addresses, where a connection may go along with them."""
+        if self._addresses is not None and any(one.mobike for one in self.configuration.v2):
+            await self._addresses.watch(self._take_addresses)
+
+    def _take_addresses(self, own: frozenset[str]) -> None:
+        def change(now: float) -> None:
+            for engine in self.engines:
+                engine.addresses_changed(own, now)
+
+        self._inbox.put(change)
 
     def _attempt(self, child: str, now: float) -> None:
         try:

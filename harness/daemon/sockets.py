@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import errno
+import os
 import socket
 import struct
 from collections.abc import Callable, Iterable, Sequence
@@ -27,6 +29,7 @@ _IP_PKTINFO = 8
 _SO_RCVBUFFORCE, _RECEIVE_BUFFER = 33, 4 << 20
 _CONTROL = socket.CMSG_SPACE(20)
 _NOT_THERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class SocketError(Exception):
@@ -73,6 +76,8 @@ class Sockets:
         family = socket.AF_INET if version == 4 else socket.AF_INET6
         for probe in self._probes:
             if probe.family == family:
+                # Without this it would keep the source of the first address it was for.
+                _disconnect(probe)
                 probe.connect(remote)
                 return Address(probe.getsockname()[0], IKE_PORT)
         raise OSError(errno.EAFNOSUPPORT, f"there is no IPv{version} here")
@@ -162,6 +167,14 @@ def _probes() -> Iterable[socket.socket]:
     for family in (socket.AF_INET, socket.AF_INET6):
         with contextlib.suppress(OSError):
             yield socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+
+
+def _disconnect(probe: socket.socket) -> None:
+    """Let a socket forget which address it is connected to, and from which."""
+    nowhere = struct.pack("=H14x", socket.AF_UNSPEC)
+    if _LIBC.connect(probe.fileno(), nowhere, len(nowhere)) < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 @lru_cache(maxsize=1024)

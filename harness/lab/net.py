@@ -148,6 +148,14 @@ class Net:
         """Let a NAT router forget its mappings, as a restart does; new ones get these ports."""
         self._background.run(self.network.router(router).remap(ports))
 
+    def readdress(self, node: str, wire: str, *addresses: str) -> None:
+        """Give a node's end of a wire other addresses, as in `192.168.0.3/24`, or none at all.
+
+        Its routes over that wire are made anew where an address leads to their neighbour. Raises
+        NetworkError and TopologyError.
+        """
+        self._background.run(self.network.readdress(node, wire, *addresses))
+
     def ping(self, source: str, destination: str, count: int = 1, within: float = 5.0) -> Pings:
         """Echo requests from one node to another's address, and what came back."""
         place = self._place(source)

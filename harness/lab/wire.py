@@ -77,6 +77,11 @@ class WireView:
         self._secrets = secrets
 
     @property
+    def name(self) -> str:
+        """The wire's name."""
+        return self._wire.name
+
+    @property
     def frames(self) -> Sequence[Frame]:
         """Every frame so far, in order."""
         return self._wire.frames[:]

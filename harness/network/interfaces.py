@@ -3,15 +3,15 @@
 
 import contextlib
 import socket
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Literal
 
 from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from harness.network.errors import NetworkError
 from harness.network.node import Node
-from harness.network.topology import Interface, Route, Wire
+from harness.network.topology import Interface, InterfaceAddress, Route, Wire
 from harness.network.wires import QUEUE
 
 IFA_F_NODAD = 0x02
@@ -65,24 +65,49 @@ class Links:
             # is up already, and lose what is sent at that moment.
             await self._routing.link("set", index=index, state="up")
             for address in interface.addresses:
-                await self._routing.addr(
-                    "add",
-                    index=index,
-                    address=str(address.ip),
-                    prefixlen=address.network.prefixlen,
-                    family=socket.AF_INET if address.version == 4 else socket.AF_INET6,
-                    flags=0 if address.version == 4 else IFA_F_NODAD,
-                )
+                await self._address("add", index, address)
 
-    async def add_route(self, route: Route) -> None:
-        """Add a route."""
+    async def readdress(
+        self,
+        name: str,
+        before: Sequence[InterfaceAddress],
+        after: Sequence[InterfaceAddress],
+        routes: Sequence[Route],
+    ) -> None:
+        """Take addresses from an interface and give it others, and `routes` where they lead there.
+
+        The kernel forgets the routes of an interface without an address.
+        """
+        index = self._index(name)
+        networks = [address.network for address in after]
+        with self._explained(f"another address of interface {name!r}"):
+            for address in before:
+                await self._address("del", index, address)
+            for address in after:
+                await self._address("add", index, address)
+        for route in routes:
+            if any(route.via in network for network in networks):
+                await self.add_route(route, "replace")
+
+    async def add_route(self, route: Route, how: Literal["add", "replace"] = "add") -> None:
+        """Add a route, or put it in the place of one to the same destination."""
         with self._explained(f"the route to {route.destination}"):
             await self._routing.route(
-                "add",
+                how,
                 dst=str(route.destination),
                 gateway=str(route.via),
                 family=socket.AF_INET if route.via.version == 4 else socket.AF_INET6,
             )
+
+    async def _address(self, command: str, index: int, address: InterfaceAddress) -> None:
+        await self._routing.addr(
+            command,
+            index=index,
+            address=str(address.ip),
+            prefixlen=address.network.prefixlen,
+            family=socket.AF_INET if address.version == 4 else socket.AF_INET6,
+            flags=0 if address.version == 4 else IFA_F_NODAD,
+        )
 
     async def add_veth(self, name: str, peer: "Links", peer_name: str) -> None:
         """Make a veth pair with one end in this node and one in the peer's."""

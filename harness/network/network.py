@@ -14,7 +14,15 @@ from harness.network.node import Node
 from harness.network.ping import Pings, ping
 from harness.network.readiness import carrier, reachable
 from harness.network.spawner import Spawner
-from harness.network.topology import NodeSpec, Role, Topology, Wire
+from harness.network.topology import (
+    Interface,
+    InterfaceAddress,
+    NodeSpec,
+    Role,
+    Topology,
+    Wire,
+    interface,
+)
 from harness.network.traffic import PORT, Flow, Place, flow
 from harness.network.wires import CarriedWire, PlainLink, open_tap
 
@@ -32,6 +40,7 @@ class Network:
         self.wires: dict[str, CarriedWire] = {}
         self.plain_links: dict[str, PlainLink] = {}
         self.routers: dict[str, Napt] = {}
+        self._addresses: dict[Interface, tuple[InterfaceAddress, ...]] = {}
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -88,6 +97,21 @@ class Network:
             raise NetworkError(
                 f"there is no NAT router {name!r}, only {_names(self.routers)}"
             ) from None
+
+    async def readdress(self, node: str, wire: str, *addresses: str) -> None:
+        """Give a node's end of a wire other addresses, as in `192.168.0.3/24`, or none at all.
+
+        Its routes over that wire are made anew where an address leads to their neighbour. Raises
+        NetworkError and TopologyError.
+        """
+        end = next((one for one in self.topology.wire(wire).ends if one.node == node), None)
+        if end is None:
+            raise NetworkError(f"node {node!r} has no end of wire {wire!r}")
+        after = interface(node, end.name, *addresses).addresses
+        before = self._addresses.get(end, end.addresses)
+        async with links(self.node(node)) as routing:
+            await routing.readdress(end.name, before, after, self.topology.node(node).routes)
+        self._addresses[end] = after
 
     def place(self, node: str, version: int = 4, wire: str | None = None) -> Place:
         """Return a node's first address as a place for traffic; raises TopologyError."""

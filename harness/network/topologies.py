@@ -222,6 +222,39 @@ NAT_IN_PATH = Topology(
     ),
 )
 
+# moon has a second way to sun, through a NAT, for when it has no address on the first.
+TWO_WAYS = Topology(
+    "two-ways",
+    (
+        NodeSpec("alice", Role.HOST, (route("default", "10.1.0.1"),)),
+        NodeSpec(
+            "moon",
+            Role.GATEWAY,
+            (route("10.2.0.0/16", "192.168.0.2"), route("default", "172.16.0.1")),
+        ),
+        NodeSpec("nat", Role.NAT, (route("192.168.0.0/24", "192.168.1.2"),), outside="outside"),
+        NodeSpec("sun", Role.GATEWAY, (route("10.1.0.0/16", "192.168.0.1"),)),
+        NodeSpec("bob", Role.HOST, (route("default", "10.2.0.1"),)),
+    ),
+    (
+        *MOON_SUN.wires,
+        Wire(
+            "inside",
+            (
+                interface("moon", "eth2", "172.16.0.10/24"),
+                interface("nat", "inside", "172.16.0.1/24"),
+            ),
+        ),
+        Wire(
+            "outside",
+            (
+                interface("nat", "outside", "192.168.1.1/24"),
+                interface("sun", "eth2", "192.168.1.2/24"),
+            ),
+        ),
+    ),
+)
+
 READY = (
     MOON_SUN,
     MOON_SUN_IPV6,
@@ -232,6 +265,7 @@ READY = (
     SEIL_NAT,
     SEIL_NAT_NAT,
     NAT_IN_PATH,
+    TWO_WAYS,
 )
 
 

@@ -115,6 +115,8 @@ class KernelPlane:
         if installed is None:
             return
         old = installed.pair
+        if (old.path, old.encapsulated) == (path, encapsulated):
+            return
         pair = replace(old, path=path, encapsulated=encapsulated)
         async with _explained(f"moving {pair.name}"):
             await self._replace(inbound_sa(old), inbound_sa(pair))

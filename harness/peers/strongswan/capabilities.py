@@ -7,11 +7,20 @@ import re
 
 from harness.ike.transforms import KEY_EXCHANGES, Dialect, GroupKind
 from harness.peers.connection import Side
-from harness.peers.contract import Unsupported
+from harness.peers.contract import DataPlane, Unsupported
 from harness.peers.strongswan.vici import Section, Vici
 
 ADDITIONAL = re.compile(r"ke[1-7]_")
 """How a proposal names a key exchange beside the first (RFC 9370)."""
+
+
+def check_data_plane(peer: str, side: Side, data_plane: DataPlane) -> None:
+    """Return where charon's ESP can do what a side asks for; raises `Unsupported`."""
+    if side.ike.mobike and data_plane == "userspace":
+        raise Unsupported(
+            f"{peer} with ESP in user space takes no CHILD_SA to another address (RFC 4555): it"
+            " replaces it"
+        )
 
 
 async def check_key_exchanges(peer: str, vici: Vici, side: Side) -> None:

@@ -25,7 +25,7 @@ from harness.peers.contract import (
     Unsupported,
     keep_copy,
 )
-from harness.peers.strongswan.capabilities import check_key_exchanges
+from harness.peers.strongswan.capabilities import check_data_plane, check_key_exchanges
 from harness.peers.strongswan.charon import Charon
 from harness.peers.strongswan.complaints import STARTER, SWANCTL, complaints
 from harness.peers.strongswan.connections import (
@@ -81,6 +81,8 @@ class StrongSwan:
                 f"it has {', '.join(self.dialects)}"
             )
         side = configuration.side
+        if side is not None:
+            check_data_plane(self.name, side, configuration.data_plane)
         options = {**(settings_of(side) if side else {}), **configuration.options}
         settings = charon_settings(configuration.data_plane, options)
         files = configuration.files or _written(configuration)

@@ -216,7 +216,8 @@ def test_who_does_not_do_mobike_stays_where_it_is() -> None:
     with pytest.raises(LookupError, match="MOBIKE"):
         moved(pair)
     payloads = (Notify(NotifyType.UPDATE_SA_ADDRESSES),)
-    pair.moon.endpoint.commands.inform(pair.moon.ike, payloads, pair.now)
+    said = pair.moon.endpoint.commands.exchange
+    said(pair.moon.ike, ExchangeType.INFORMATIONAL, payloads, pair.now)
     pair.settle()
     assert not pair.sun.events(PathChanged)
 
