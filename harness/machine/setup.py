@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from pathlib import Path
 
 from harness.machine.cache import Cache, locate
 from harness.machine.errors import Lost, MachineError
@@ -66,10 +70,30 @@ def prepare(cache: Cache, kernels: Sequence[str], progress: Progress) -> None:
                 obtain_site(cache, settings.lock, image, progress)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for future in [pool.submit(make, spec) for spec in wanted]:
-            future.result()
+        under_way = [pool.submit(make, spec) for spec in wanted]
+        try:
+            for future in under_way:
+                future.result()
+        except BaseException as error:
+            pool.shutdown(wait=False, cancel_futures=True)
+            # Where it was not typed at a terminal an interrupt comes to this process alone.
+            while isinstance(error, KeyboardInterrupt) and not all(map(Future.done, under_way)):
+                end_children()
+                wait(under_way, timeout=1.0)
+            raise
     for name in kernels:
         open_lab_kernel(own_settings(kernel=name), cache, progress)
+
+
+def end_children() -> None:
+    """Ask the programs that this process has started to end, in whichever thread that was."""
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        # Most of the others end or begin in the meantime; this process's own do not vanish
+        # before it has waited for them.
+        with suppress(OSError):
+            parent = status.read_text().rpartition(")")[2].split()[1]
+            if int(parent) == os.getpid():
+                os.kill(int(status.parent.name), signal.SIGTERM)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -90,7 +114,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ci/setup: {error}", file=sys.stderr)
         return 3
     except KeyboardInterrupt:
-        print("ci/setup: interrupted; what was made is kept, what was half made is not.")
+        print(
+            "ci/setup: interrupted; what was made is kept, what was half made is not.",
+            file=sys.stderr,
+        )
         return 130
     if shown.steps:
         print(f"{'ready':<44} {time.monotonic() - began:6.1f} s")

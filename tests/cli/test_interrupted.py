@@ -4,52 +4,13 @@
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from harness.capture import pcapng
 from tests.cli.commands import command
-
-PATIENCE = 30.0
-Process = tuple[int, str]
-
-
-def processes() -> dict[int, tuple[int, str]]:
-    """Every process: its parent and the time that it started at."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        try:
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            found[int(entry.name)] = (int(fields[1]), fields[19])
-        except (OSError, ValueError):
-            continue
-    return found
-
-
-def descendants(root: int) -> set[Process]:
-    """All processes below one, each with the time that it started at."""
-    known = processes()
-    family = {root}
-    while True:
-        more = {pid for pid, (parent, _) in known.items() if parent in family} - family
-        if not more:
-            return {(pid, known[pid][1]) for pid in family if pid in known}
-        family |= more
-
-
-def alive(family: set[Process]) -> set[Process]:
-    now = processes()
-    return {(pid, began) for pid, began in family if pid in now and now[pid][1] == began}
-
-
-def until(true: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end, what
-        time.sleep(0.02)
+from tests.processes import PATIENCE, alive, descendants, until
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
