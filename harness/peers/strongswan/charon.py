@@ -11,8 +11,17 @@ from typing import Any
 
 from harness.network.node import Node
 from harness.network.process import Process
-from harness.peers.contract import Exited, IkeSa, Listener, NegotiationFailed, PeerError
-from harness.peers.strongswan.events import EVENTS, read_event, read_ike
+from harness.peers.contract import (
+    ChildUp,
+    Exited,
+    IkeSa,
+    IkeUp,
+    Listener,
+    NegotiationFailed,
+    PeerError,
+    PeerEvent,
+)
+from harness.peers.strongswan.events import EVENTS, brought_up, read_event, read_ike
 from harness.peers.strongswan.vici import Section, Vici, ViciError
 
 PID_FILE = "/run/charon.pid"
@@ -29,11 +38,23 @@ class Charon:
         self._vici = vici
         self._listener = listener
         self._tasks: list[asyncio.Future[Any]] = []
+        self._up: set[tuple[int, int]] = set()
 
     async def watch(self) -> None:
-        """Register for every event; all that happens from here on reaches the listener."""
+        """Register for every event; all that happens from here on reaches the listener.
+
+        So does what is up already: with ipsec.conf a charon may begin before anybody can register.
+        """
         delivery = await self._vici.listen(EVENTS, self._take)
-        self._tasks = [asyncio.ensure_future(delivery), asyncio.ensure_future(self._report_exit())]
+        try:
+            # The list is younger than the registration, so nothing is missed between them.
+            for event in brought_up(await self.sas()):
+                self._tell(event)
+        finally:
+            self._tasks = [
+                asyncio.ensure_future(delivery),
+                asyncio.ensure_future(self._report_exit()),
+            ]
 
     async def initiate(self, child: str, within: float) -> None:
         """Bring a CHILD_SA up and return when it is; raises `NegotiationFailed`."""
@@ -107,7 +128,15 @@ class Charon:
 
     def _take(self, name: str, message: Section) -> None:
         for event in read_event(name, message):
-            self._listener(event)
+            self._tell(event)
+
+    def _tell(self, event: PeerEvent) -> None:
+        # What came up while it was listed is in both: it is told when it is first heard of.
+        if isinstance(event, IkeUp | ChildUp):
+            if _key(event) in self._up:
+                return
+            self._up.add(_key(event))
+        self._listener(event)
 
     async def _report_exit(self) -> None:
         self._listener(Exited(await self._process.wait()))
@@ -115,3 +144,10 @@ class Charon:
     async def _settle(self) -> None:
         """Let the events that are already on their way be delivered."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _key(event: IkeUp | ChildUp) -> tuple[int, int]:
+    """The SPIs of an SA, which tell it from all others that come up."""
+    if isinstance(event, IkeUp):
+        return event.ike.initiator_spi, event.ike.responder_spi
+    return event.child.inbound, event.child.outbound

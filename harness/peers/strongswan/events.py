@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from harness.peers.contract import (
@@ -40,6 +41,16 @@ def read_event(name: str, message: Section) -> Iterator[PeerEvent]:
             case "child-rekey":
                 for _, child in _sections(ike.get("child-sas", {})):
                     yield ChildRekeyed(read_child(child["old"], ike), read_child(child["new"], ike))
+
+
+def brought_up(sas: Iterable[IkeSa]) -> Iterator[IkeUp | ChildUp]:
+    """What charon would have told of the SAs that it lists, had anybody listened."""
+    for ike in sas:
+        if ike.state == "ESTABLISHED":
+            yield IkeUp(replace(ike, children=()))
+        for child in ike.children:
+            if child.state == "INSTALLED":
+                yield ChildUp(child)
 
 
 def read_ike(name: str, ike: Mapping[str, Any]) -> IkeSa:

@@ -20,6 +20,9 @@ from vici.protocol import FiniteStream, Message, Packet
 Section = Mapping[str, Any]
 """A VICI message: values are text, lists of values, or sections."""
 
+Take = Callable[[str, Section], None]
+"""Is given each event, by name."""
+
 CONNECT_INTERVAL = 0.005
 """Seconds between two looks whether charon listens; it says so in no other way."""
 
@@ -56,7 +59,7 @@ class Vici:
     ) -> Sequence[Section]:
         """Send a command that answers with a series of events, and return their messages."""
         async with self._connected() as (reader, writer):
-            await _register(reader, writer, event)
+            await _register(reader, writer, event, _unexpected)
             _send(writer, Packet.request(command, Message.serialize(arguments or {})))
             messages: list[Section] = []
             while (packet := await _receive(reader)).response_type == Packet.EVENT:
@@ -64,17 +67,16 @@ class Vici:
             _succeeded(command, packet)
             return messages
 
-    async def listen(
-        self, events: Sequence[str], take: Callable[[str, Section], None]
-    ) -> Awaitable[None]:
+    async def listen(self, events: Sequence[str], take: Take) -> Awaitable[None]:
         """Register for events and return what runs until charon closes the connection.
 
-        Registration is complete when this returns; every event from then on goes to `take`.
+        Registration is complete when this returns; every event from then on goes to `take`, and
+        so do those that come while others are being registered for.
         """
         reader, writer = await asyncio.open_unix_connection(str(self.path))
         try:
             for event in events:
-                await _register(reader, writer, event)
+                await _register(reader, writer, event, take)
         except BaseException:
             writer.close()
             raise
@@ -94,7 +96,7 @@ class Vici:
 async def _deliver(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
-    take: Callable[[str, Section], None],
+    take: Take,
 ) -> None:
     try:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -105,11 +107,19 @@ async def _deliver(
         writer.close()
 
 
-async def _register(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, event: str) -> None:
+async def _register(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, event: str, take: Take
+) -> None:
     _send(writer, Packet.register_event(event))
-    packet = await _receive(reader)
+    # What was registered for before may happen now.
+    while (packet := await _receive(reader)).response_type == Packet.EVENT:
+        take(packet.event_type.decode(), _plain(packet.payload))
     if packet.response_type != Packet.EVENT_CONFIRM:
         raise ViciError(f"charon has no event {event!r}")
+
+
+def _unexpected(event: str, _: Section) -> None:
+    raise ViciError(f"charon announced {event!r} before it was asked for")
 
 
 def _send(writer: asyncio.StreamWriter, packet: bytes) -> None:

@@ -24,7 +24,9 @@ from harness.peers.contract import (
     IkeUp,
     NegotiationFailed,
     PeerError,
+    PeerEvent,
 )
+from harness.peers.strongswan.charon import Charon
 from harness.peers.strongswan.settings import VICI_SOCKET
 from harness.peers.strongswan.vici import Vici
 from tests.peers.strongswan.charons import DIALECTS, PEERS, Pair, pair
@@ -218,6 +220,33 @@ def test_a_daemon_that_crashes_says_nothing_and_its_peer_knows_nothing(
                 await both.moon.rekey_child("net")
 
     background.run(crash())
+
+
+def test_who_listens_late_is_told_once_of_what_is_up(
+    background: Background, spawner: Spawner, roots: Roots, tmp_path: Path
+) -> None:
+    async def body() -> None:
+        async with pair(spawner, roots, tmp_path) as both:
+            await both.moon.initiate("net", 5)
+            late: list[PeerEvent] = []
+            node = both.network.node("moon")
+            other = await node.spawn(["/bin/sleep", "infinity"])
+            vici = Vici(node.root / VICI_SOCKET.lstrip("/"))
+            charon = Charon(node, other, vici, late.append)
+            await charon.watch()
+            told = [entry.event for entry in both.journals["moon"].entries]
+            assert late == [event for event in told if isinstance(event, IkeUp | ChildUp)]
+            assert [type(event) for event in late] == [IkeUp, ChildUp]
+            # From then on both are told the same.
+            await both.moon.rekey_child("net")
+            await both.told("moon", ChildRekeyed)
+            await both.moon.stop()
+            await charon.stop()
+            kinds = [type(event) for event in late]
+            assert kinds[:3] == [IkeUp, ChildUp, ChildRekeyed]
+            assert kinds.count(ChildUp) == 1
+
+    background.run(body())
 
 
 def test_pairs_at_once_on_one_machine_do_not_hear_of_each_other(
