@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,7 @@ OUT_SIZE = 256 << 20
 # isa-debug-exit ends QEMU with the byte that was written, shifted, and the lowest bit set.
 _EXIT_STATUS = FINISHED << 1 | 1
 _CONSOLE_TAIL = 3000
+_CHUNK = 1 << 20
 _CMDLINE = (
     "console=ttyS0 quiet loglevel=4 panic=-1 nokaslr mitigations=off cryptomgr.notests "
     "random.trust_cpu=off random.trust_bootloader=off net.ifnames=0 "
@@ -185,21 +187,19 @@ class Guest:
 
     def save(self, state: Path) -> None:
         """Write the state of the stopped guest's devices to a file, and end QEMU."""
-        fd = os.open(state, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            self._migrate("migrate", fd)
-        finally:
-            os.close(fd)
+
+        def receive(stream: socket.socket) -> None:
+            with open(state, "wb", opener=_for_this_user) as file:
+                while data := stream.recv(_CHUNK):
+                    file.write(data)
+
+        self._migrate("migrate", receive)
         self.execute("quit")
         self._guarded(self._await_end)
 
     def load(self, state: Path) -> None:
         """Take the state of the guest's devices from a file; it stays stopped."""
-        fd = os.open(state, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            self._migrate("migrate-incoming", fd)
-        finally:
-            os.close(fd)
+        self._migrate("migrate-incoming", lambda stream: stream.sendall(state.read_bytes()))
 
     def go_on(self) -> None:
         """Let the stopped guest run."""
@@ -219,10 +219,19 @@ class Guest:
         """Have QEMU execute a command."""
         self._guarded(lambda: self._qmp.execute(command, arguments))
 
-    def _migrate(self, verb: str, fd: int) -> None:
+    def _migrate(self, verb: str, carry: Callable[[socket.socket], None]) -> None:
         def migrate() -> None:
-            self._qmp.execute("getfd", {"fdname": "state"}, [fd])
-            self._qmp.execute(verb, {"uri": "fd:state"})
+            # Through a socket: later QEMUs take no file that was opened elsewhere, and earlier
+            # ones cannot open it themselves.
+            own, theirs = socket.socketpair()
+            with own:
+                with theirs:
+                    self._qmp.execute("getfd", {"fdname": "state"}, [theirs.fileno()])
+                self._qmp.execute(verb, {"uri": "fd:state"})
+                own.settimeout(max(0.001, self._deadline - time.monotonic()))
+                # QEMU says itself why it hung up.
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    carry(own)
             while True:
                 status = self._qmp.wait_event("MIGRATION")["data"]["status"]
                 if status == "completed":
@@ -261,7 +270,8 @@ class Guest:
             tail = self._files.console.read_bytes()[-_CONSOLE_TAIL:]
         status = self._process.returncode
         how = "" if status in (None, -signal.SIGKILL, 0) else f", QEMU ended with {status}"
-        why = f": {said.splitlines()[-1]}" if said else how
+        reasons = [line for line in said.splitlines() if "warning:" not in line]
+        why = f": {reasons[-1]}" if reasons else how
         text = f"{what}{why}; the end of its console is kept with this error."
         return Lost(text, tail.decode(errors="replace"))
 
@@ -270,6 +280,10 @@ class Guest:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+
+
+def _for_this_user(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _memory(
