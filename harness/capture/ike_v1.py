@@ -134,6 +134,9 @@ class IkeV1Opener:
             if sa.cipher is None:
                 detail = f"there is no key for the ISAKMP SA {sa.cookie_i.hex()}"
                 return Opened((), Status.NO_KEY, detail)
+            proved = _by_its_hash(sa, sa.cipher, message)
+            if proved is not None:
+                return _odd(message, proved)
             detail = "it holds no payloads: a message before it is missing, or it was changed"
             return Opened((), Status.BAD_ICV, detail, False)
         proof = self._proof(sa, message, plain.payloads)
@@ -242,6 +245,32 @@ def _opened_with(sa: _Sa, ready: MessageCipher, message: Message) -> _Plain | No
         if plain is not None:
             return plain
     return None
+
+
+def _by_its_hash(sa: _Sa, ready: MessageCipher, message: Message) -> bytes | None:
+    """The plaintext by the IV with which its HASH verifies, without padding, whatever follows."""
+    if message.first_payload != Hash.payload_type or sa.prf is None:
+        return None
+    if sa.secret is None or not sa.secret.skeyid_a:
+        return None
+    start = 4 + sa.prf.size
+    for iv in _ivs(sa, message):
+        plaintext = ready.decrypt(iv, message.encrypted)
+        found = Hash(plaintext[4:start])
+        for padding in range(min(ready.block_size, len(plaintext) - start) + 1):
+            plain = _Plain((), plaintext, padding)
+            if _verifies(found.data, _phase_2_hashes(sa, message, plain, found)):
+                return plaintext[: len(plaintext) - padding]
+    return None
+
+
+def _odd(message: Message, plaintext: bytes) -> Opened:
+    """What is in a plaintext that is its sender's, and that nobody would take for one."""
+    try:
+        payloads, _ = decode_payloads(1, message.first_payload, plaintext)
+    except Malformed as malformed:
+        return Opened((), Status.MALFORMED, f"inside HDR*, {malformed}", True)
+    return Opened(payloads, Status.DECRYPTED, "", True)
 
 
 def _plausible(first_payload: int, plaintext: bytes) -> _Plain | None:

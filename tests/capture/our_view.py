@@ -19,7 +19,8 @@ IPV4_ADDR, FQDN, USER_FQDN, IPV4_ADDR_SUBNET, IPV6_ADDR = range(1, 6)
 """Identity types of both versions (RFC 2407 section 4.6.2.1, RFC 7296 section 3.5)."""
 IPV4_RANGE, IPV6_RANGE = 7, 8
 """Types of traffic selectors (RFC 7296 section 3.13.1)."""
-ISAKMP = 1
+ISAKMP, KEY_IKE = 1, 1
+"""The protocol and transform of an ISAKMP SA (RFC 2407 sections 4.4.1 and 4.4.2)."""
 OF_TRANSFORM = (
     TransformType.ENCR,
     TransformType.PRF,
@@ -33,7 +34,6 @@ OF_PHASE_1 = (
     Phase1Attribute.AUTHENTICATION_METHOD,
     Phase1Attribute.GROUP_DESCRIPTION,
     Phase1Attribute.KEY_LENGTH,
-    Phase1Attribute.LIFE_DURATION,
 )
 
 
@@ -45,12 +45,12 @@ def seen(entry: Entry) -> Row:
     row["UDP ports"] = [str(port) for port in outer.ports or ()]
     match entry.content:
         case Ike():
-            return row | of_message(entry.content)
+            row |= of_message(entry.content)
         case Ipsec(protocol="AH"):
-            return row | of_ah(entry, entry.content)
+            row |= of_ah(entry, entry.content)
         case Ipsec():
-            return row | of_esp(entry, entry.content)
-    return row
+            row |= of_esp(entry, entry.content)
+    return {what: [value for value in values if value] for what, values in row.items()}
 
 
 def of_message(content: Ike) -> Row:
@@ -177,10 +177,24 @@ def of_phase_1(offers: Iterable[v1.SecurityAssociation]) -> Iterator[str]:
         for each in offer.proposals
         if each.protocol == ISAKMP
         for one in each.transforms
+        if one.id == KEY_IKE
     ]
     for kind in OF_PHASE_1:
         for one in every:
             yield from (str(each.number) for each in one.attributes if each.type == kind)
+    lives = [
+        each
+        for one in every
+        for each in one.attributes
+        if each.type == Phase1Attribute.LIFE_DURATION
+    ]
+    # In tshark one of eight octets is another field.
+    for long in (False, True):
+        yield from (
+            str(each.number)
+            for each in lives
+            if (isinstance(each.value, bytes) and len(each.value) == 8) is long
+        )
 
 
 def of_identities(known: Sequence[v1.Identification | v2.Identification]) -> Row:

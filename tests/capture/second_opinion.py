@@ -13,9 +13,11 @@ from typing import NamedTuple
 
 from harness.capture.decryption import Decryption
 from harness.capture.entries import Entry, Ike, Ipsec, Status
-from harness.capture.secrets import Secrets
 from harness.capture.wireshark import write_profile
+from harness.ike.constants_v1 import ExchangeType as ExchangeTypeV1
 from harness.ike.constants_v2 import ExchangeType
+from harness.ike.payload import first
+from harness.ike.payloads_v1 import SecurityAssociation
 from tests.capture.our_view import seen
 from tests.capture.packets import pcapng_of
 from tests.capture.tshark import ICMP, IN_PAYLOADS, Opinion, Row, opens_esp, opens_ike, tshark
@@ -29,18 +31,25 @@ class NoOracle(StrEnum):
 
     ALGORITHM = "an algorithm of the table above"
     ESN = "ESP with extended sequence numbers"
-    REPEATED = "IKEv1 that comes again"
+    REPEATED = "IKEv1 that comes again, or a message id that does"
+    FORGED = "IKEv1 behind a forged message of phase 1"
     EARLIER_KEYS = "IKE_INTERMEDIATE, before the keys change"
     PIECES = "fragments of IKEv2 in another order, or again"
-    BAD_ICV = "IKEv2 whose ICV does not match"
+    BAD_ICV = "IKE whose ICV or HASH does not match"
     MALFORMED = "IKE that is malformed, or of another version"
 
 
 class Limits(NamedTuple):
-    """IKE SAs of IKEv2 that tshark has no algorithm for, and those with several sets of keys."""
+    """IKE SAs of IKEv2 that tshark has no algorithm for, and those with several sets of keys.
+
+    `anew` are the frames with which a Quick Mode begins under a message id that had one before,
+    `behind` those that come after a message of phase 1 that is nobody's.
+    """
 
     foreign: frozenset[SaId]
     changing: frozenset[SaId]
+    anew: frozenset[int]
+    behind: frozenset[int]
 
 
 @dataclass
@@ -67,7 +76,7 @@ def compare(decryption: Decryption, capture: Path, profile: Path) -> Comparison:
     sense: then it is given one wire at a time.
     """
     found = Comparison()
-    limits = _limits(decryption.secrets)
+    limits = _limits(decryption)
     told = [entry for entry in decryption.entries if isinstance(entry.content, Ike | Ipsec)]
     wires = list(dict.fromkeys(entry.frame.wire for entry in told))
     if len(wires) <= 1:
@@ -82,10 +91,43 @@ def compare(decryption: Decryption, capture: Path, profile: Path) -> Comparison:
     return found
 
 
-def _limits(secrets: Secrets) -> Limits:
-    sets = Counter((one.spi_i, one.spi_r) for one in secrets.ike_v2)
-    foreign = ((one.spi_i, one.spi_r) for one in secrets.ike_v2 if not opens_ike(one))
-    return Limits(frozenset(foreign), frozenset(sa for sa, count in sets.items() if count > 1))
+def _limits(decryption: Decryption) -> Limits:
+    secrets = decryption.secrets.ike_v2
+    sets = Counter((one.spi_i, one.spi_r) for one in secrets)
+    foreign = frozenset((one.spi_i, one.spi_r) for one in secrets if not opens_ike(one))
+    changing = frozenset(sa for sa, count in sets.items() if count > 1)
+    anew, behind = (frozenset(found(decryption)) for found in (_begun_anew, _behind_forged))
+    return Limits(foreign, changing, anew, behind)
+
+
+def _begun_anew(decryption: Decryption) -> Iterator[int]:
+    begun = set()
+    for entry in decryption.ike:
+        content = entry.content
+        if isinstance(content, Ike) and not content.repeats and _begins_quick_mode(content):
+            head = content.header
+            exchange = (entry.sender, head.initiator_spi, head.message_id)
+            if exchange in begun:
+                yield entry.number
+            begun.add(exchange)
+
+
+def _behind_forged(decryption: Decryption) -> Iterator[int]:
+    forged = set()
+    for entry in decryption.ike:
+        content = entry.content
+        if not isinstance(content, Ike) or content.message is None or not content.message.encrypted:
+            continue
+        head = content.header
+        if head.initiator_spi in forged:
+            yield entry.number
+        if not head.message_id and content.status is Status.BAD_ICV and not content.payloads:
+            forged.add(head.initiator_spi)
+
+
+def _begins_quick_mode(content: Ike) -> bool:
+    is_quick = content.header.exchange_type == ExchangeTypeV1.QUICK_MODE
+    return is_quick and first(content.payloads, SecurityAssociation) is not None
 
 
 def _compare(found: Comparison, entries: Sequence[Entry], opinion: Opinion, limits: Limits) -> None:
@@ -127,8 +169,13 @@ def _reasons(
             yield NoOracle.MALFORMED, ("exchange", *INSIDE)
         case Ike(message=message) if message is not None and message.encrypted:
             # It takes the IV from the message before, which for a repeated one is that one itself.
-            if content.repeats and not content.elsewhere:
+            if (content.repeats and not content.elsewhere) or content.frames[0] in limits.anew:
                 yield NoOracle.REPEATED, INSIDE
+            elif content.frames[0] in limits.behind:
+                # And that one it has for the IV of what follows.
+                yield NoOracle.FORGED, INSIDE
+            elif content.status is Status.BAD_ICV and not content.payloads:
+                yield NoOracle.BAD_ICV, INSIDE
         case Ike(message=message, header=head) if message is not None and message.sealed:
             sa = (head.initiator_spi, head.responder_spi)
             if sa in limits.foreign:

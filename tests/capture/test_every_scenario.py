@@ -22,6 +22,9 @@ ABLE = ("--moon=ikelabd", "--sun=strongswan@6.0.1,ikelabd")
 """Pairs of which one has every feature."""
 READ = (Status.CLEAR, Status.DECRYPTED, Status.FRAGMENT)
 UNREADABLE = {
+    "conformance-ikev1-first-message": {Status.MALFORMED: 4, Status.NO_KEY: 1},
+    "conformance-ikev1-ignored": {Status.BAD_ICV: 7, Status.MALFORMED: 3, Status.NO_KEY: 1},
+    "conformance-ikev1-main-mode": {Status.BAD_ICV: 3},
     "conformance-first-message": {Status.MALFORMED: 2},
     "conformance-fragment-number": {Status.BAD_ICV: 1},
     "conformance-fragments": {Status.BAD_ICV: 1},
@@ -31,6 +34,8 @@ UNREADABLE = {
 """What a scenario sends so that nobody can read it; all else of every scenario is read."""
 
 WITHOUT_ORACLE = {
+    "conformance-ikev1-first-message": {NoOracle.MALFORMED},
+    "conformance-ikev1-ignored": {NoOracle.BAD_ICV, NoOracle.FORGED, NoOracle.MALFORMED},
     "conformance-first-message": {NoOracle.MALFORMED},
     "conformance-fragment-number": {NoOracle.BAD_ICV},
     "conformance-fragmented-informational": {NoOracle.PIECES},

@@ -41,7 +41,8 @@ def sealed(message: Message, payloads: list[Payload], iv: bytes) -> tuple[bytes,
     return encode(whole), ready.next_iv(body)
 
 
-def aggressive(*, last_is_sealed: bool) -> list[bytes]:
+def aggressive(*given: Payload, last_is_sealed: bool = True) -> list[bytes]:
+    """Aggressive Mode, and the first message of a Quick Mode with these payloads."""
     exchange = keys_v1.Phase1Exchange(PUBLIC_I, PUBLIC_R, COOKIE_I, COOKIE_R, SA.body())
     hash_i = keys_v1.hash_i(PRF, SKEYID, exchange, ID.body())
     first = Message(VERSION_1, 4, COOKIE_I)
@@ -58,12 +59,12 @@ def aggressive(*, last_is_sealed: bool) -> list[bytes]:
         ike(encode(replace(first, payloads=one))),
         ike(encode(replace(later, payloads=two)), back=True),
         ike(last),
-        ike(quick(keys_v1.phase2_iv(PRF, iv, 0xBEEF, CIPHER))),
+        ike(quick(keys_v1.phase2_iv(PRF, iv, 0xBEEF, CIPHER), *given)),
     ]
 
 
-def quick(iv: bytes) -> bytes:
-    rest: list[Payload] = [v1.Nonce(b"q" * 16), v1.Notification(24578)]
+def quick(iv: bytes, *given: Payload) -> bytes:
+    rest = given or (v1.Nonce(b"q" * 16), v1.Notification(24578))
     _, octets = encode_payloads(rest)
     message = Message(VERSION_1, 32, COOKIE_I, COOKIE_R, 0xBEEF)
     proof = v1.Hash(keys_v1.quick_mode_hash1(PRF, SKEYID_A, 0xBEEF, octets))
@@ -77,6 +78,22 @@ def test_aggressive_mode_and_what_follows_is_opened(last_is_sealed: bool) -> Non
     assert ike_of(found[3]).status is Status.DECRYPTED
     assert [ike_of(one).authentic for one in found[2:]] == [True if last_is_sealed else None, True]
     assert exchanges(found) == [AggressiveMode(), QuickMode("stopped after message 1")]
+
+
+def test_what_its_hash_proves_is_shown_however_odd_it_is() -> None:
+    odd = (v1.Nonce(b"q" * 16, flags=0x55), v1.NatDetection(b"what is this?", payload_type=99))
+    (*_, entry) = decrypt(frames(aggressive(*odd)), Secrets(ike_v1=(SECRET,))).entries
+    found = ike_of(entry)
+    assert (found.status, found.authentic) == (Status.DECRYPTED, True)
+    assert [(one.payload_type, one.flags) for one in found.payloads[1:]] == [(10, 0x55), (99, 0)]
+
+
+def test_what_is_malformed_behind_a_hash_that_verifies_is_told_with_its_place() -> None:
+    odd = v1.Delete(3, (b"\1\2\3\4",), count=9)
+    (*_, entry) = decrypt(frames(aggressive(odd)), Secrets(ike_v1=(SECRET,))).entries
+    found = ike_of(entry)
+    assert (found.status, found.authentic) == (Status.MALFORMED, True)
+    assert found.detail.startswith("inside HDR*, ")
 
 
 def test_a_candidate_of_another_sa_is_not_taken() -> None:

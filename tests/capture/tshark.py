@@ -50,6 +50,7 @@ IN_PAYLOADS = {
         "isakmp.ike.attr.group_description",
         "isakmp.ike.attr.key_length",
         "isakmp.ike.attr.life_duration",
+        "isakmp.ike.attr.life_duration64",
     ),
     "groups": ("isakmp.key_exchange.dh_group",),
     "public values": ("isakmp.key_exchange.data",),
@@ -84,6 +85,8 @@ IN_PAYLOADS = {
 }
 FIELDS = {**OUTSIDE, **IN_PAYLOADS}
 """What is compared, with the fields that tshark has it in."""
+EMPTY = "<MISSING>"
+"""How tshark writes a value of no octets."""
 ICMP = "ICMP"
 ASKED = {**FIELDS, ICMP: ("icmp.type", "icmpv6.type")}
 """What it is asked for; what ICMP quotes is no packet of its own."""
@@ -117,7 +120,7 @@ def tshark(capture: Path, profile: Path) -> Opinion:
 def _row(line: str) -> Row:
     cells = iter(line.split("\t"))
     row = {
-        what: [value for _ in names for value in next(cells).split("|") if value]
+        what: [value for _ in names for value in next(cells).split("|") if value not in ("", EMPTY)]
         for what, names in ASKED.items()
     }
     # A boolean is 1 or True, after the version of Wireshark.
