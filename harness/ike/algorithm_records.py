@@ -33,8 +33,6 @@ class Dialect(StrEnum):
     """The languages that name algorithms."""
 
     STRONGSWAN = "strongswan"
-    LIBRESWAN = "libreswan"
-    OPENIKED = "openiked"
     RACOON = "racoon"
     SEIL = "seil"
     SETKEY = "setkey"
@@ -53,8 +51,6 @@ class Names:
     """
 
     strongswan: str | None = None
-    libreswan: str | None = None
-    openiked: str | None = None
     racoon: str | None = None
     seil: str | None = None
     setkey: str | None = None

@@ -25,7 +25,7 @@ def _aes_cbc(bits: int) -> Encryption:
     return Encryption(
         f"AES_CBC_{bits}", "ENCR_AES_CBC", CBC, "aes", bits, 16, 16, 0, 0, 12, 7, 12, True, False,
         Names(
-            strongswan=f"aes{bits}", libreswan=f"aes_cbc_{bits}", openiked=f"aes-{bits}",
+            strongswan=f"aes{bits}",
             racoon="aes", seil=f"aes{bits}", setkey="rijndael-cbc", xfrm="cbc(aes)",
             wireshark_ike=f"AES-CBC-{bits} [RFC3602]", wireshark_esp="AES-CBC [RFC3602]",
             also=("rijndael", "aes-cbc", f"aes{bits}", "aes_cbc"),
@@ -37,8 +37,7 @@ def _aes_ctr(bits: int) -> Encryption:
     return Encryption(
         f"AES_CTR_{bits}", "ENCR_AES_CTR", CTR, "aes", bits, 1, 8, 4, 0, 13, None, 13, True, False,
         Names(
-            strongswan=f"aes{bits}ctr", libreswan=f"aes_ctr_{bits}", openiked=f"aes-{bits}-ctr",
-            setkey="aes-ctr", xfrm="rfc3686(ctr(aes))",
+            strongswan=f"aes{bits}ctr", setkey="aes-ctr", xfrm="rfc3686(ctr(aes))",
             wireshark_ike=f"AES-CTR-{bits} [RFC5930]", wireshark_esp="AES-CTR [RFC3686]",
         ),
     )  # fmt: skip
@@ -46,13 +45,11 @@ def _aes_ctr(bits: int) -> Encryption:
 
 def _aes_gcm(bits: int, icv: int) -> Encryption:
     number = {8: 18, 12: 19, 16: 20}[icv]
-    # OpenIKED knows GCM with a short ICV for IKE SAs only, and not with 192 bits.
-    openiked = {16: f"aes-{bits}-gcm", 12: None if bits == 192 else f"aes-{bits}-gcm-12"}.get(icv)
     return Encryption(
         f"AES_GCM_{icv}_{bits}", f"ENCR_AES_GCM_{icv}", GCM, "aes", bits, 1, 8, 4, icv,
         number, None, number, True, False,
         Names(
-            strongswan=f"aes{bits}gcm{icv}", libreswan=f"aes_gcm_{icv}_{bits}", openiked=openiked,
+            strongswan=f"aes{bits}gcm{icv}",
             setkey="aes-gcm-16" if icv == 16 else None, xfrm="rfc4106(gcm(aes))",
             wireshark_ike=f"AES-GCM-{bits} with {icv} octet ICV [RFC5282]",
             wireshark_esp=f"AES-GCM with {icv} octet ICV [RFC4106]",
@@ -68,8 +65,7 @@ def _aes_ccm(bits: int, icv: int) -> Encryption:
         f"AES_CCM_{icv}_{bits}", f"ENCR_AES_CCM_{icv}", CCM, "aes", bits, 1, 8, 3, icv,
         number, None, number, True, False,
         Names(
-            strongswan=f"aes{bits}ccm{icv}", libreswan=f"aes_ccm_{icv}_{bits}",
-            xfrm="rfc4309(ccm(aes))",
+            strongswan=f"aes{bits}ccm{icv}", xfrm="rfc4309(ccm(aes))",
             wireshark_ike=f"AES-CCM-{bits} with {icv} octet ICV [RFC5282]",
             also=(f"aes{bits}ccm{icv * 8}", f"aes_ccm_{icv}")
             + ((f"aes{bits}ccm", "aes_ccm", f"aes_ccm_{bits}") if icv == 16 else ()),
@@ -81,10 +77,7 @@ def _aes_gmac(bits: int) -> Encryption:
     return Encryption(
         f"NULL_AUTH_AES_GMAC_{bits}", "ENCR_NULL_AUTH_AES_GMAC", CipherKind.GMAC, "aes", bits,
         1, 8, 4, 16, 21, None, 23, True, False,
-        Names(
-            strongswan=f"aes{bits}gmac", libreswan=f"null_auth_aes_gmac_{bits}",
-            openiked=f"aes-{bits}-gmac", xfrm="rfc4543(gcm(aes))",
-        ),
+        Names(strongswan=f"aes{bits}gmac", xfrm="rfc4543(gcm(aes))"),
     )  # fmt: skip
 
 
@@ -93,7 +86,7 @@ def _camellia_cbc(bits: int) -> Encryption:
         f"CAMELLIA_CBC_{bits}", "ENCR_CAMELLIA_CBC", CBC, "camellia", bits, 16, 16, 0, 0,
         23, 8, 22, True, False,
         Names(
-            strongswan=f"camellia{bits}", libreswan=f"camellia_cbc_{bits}", racoon="camellia",
+            strongswan=f"camellia{bits}", racoon="camellia",
             setkey="camellia-cbc", xfrm="cbc(camellia)", also=("camellia",),
         ),
     )  # fmt: skip
@@ -106,7 +99,6 @@ def _blowfish(bits: int) -> Encryption:
         7, 3, 7, True, True,
         Names(
             strongswan=f"blowfish{bits}" if bits <= 256 else None,
-            openiked="blowfish" if bits == 160 else None,
             racoon="blowfish", setkey="blowfish-cbc", xfrm="cbc(blowfish)",
             wireshark_esp="BLOWFISH-CBC [RFC2451]" if bits == 128 else None, also=("blowfish",),
         ),
@@ -117,7 +109,7 @@ def _cast(bits: int) -> Encryption:
     return Encryption(
         f"CAST_{bits}", "ENCR_CAST", CBC, "cast", bits, 8, 8, 0, 0, 6, 6, 6, True, True,
         Names(
-            strongswan="cast128" if bits == 128 else None, openiked="cast", racoon="cast128",
+            strongswan="cast128" if bits == 128 else None, racoon="cast128",
             setkey="cast128-cbc", xfrm="cbc(cast5)",
             wireshark_esp="CAST5-CBC [RFC2144]" if bits == 128 else None, also=("cast",),
         ),
@@ -134,7 +126,7 @@ DES = Encryption(
 TRIPLE_DES = Encryption(
     "3DES", "ENCR_3DES", CBC, "3des", 192, 8, 8, 0, 0, 3, 5, 3, False, True,
     Names(
-        strongswan="3des", libreswan="3des", openiked="3des", racoon="3des", seil="3des",
+        strongswan="3des", racoon="3des", seil="3des",
         setkey="3des-cbc", xfrm="cbc(des3_ede)", wireshark_ike="3DES [RFC2451]",
         wireshark_esp="TripleDES-CBC [RFC2451]", also=("3des_cbc",),
     ),
@@ -142,7 +134,7 @@ TRIPLE_DES = Encryption(
 NULL = Encryption(
     "NULL", "ENCR_NULL", CipherKind.NULL, "null", 0, 1, 0, 0, 0, 11, None, 11, False, True,
     Names(
-        strongswan="null", libreswan="null", openiked="null", racoon="null_enc", seil="null",
+        strongswan="null", racoon="null_enc", seil="null",
         setkey="null", xfrm="ecb(cipher_null)", wireshark_ike="NULL [RFC2410]",
         wireshark_esp="NULL",
     ),
@@ -151,8 +143,7 @@ CHACHA20_POLY1305 = Encryption(
     "CHACHA20_POLY1305", "ENCR_CHACHA20_POLY1305", CipherKind.CHACHA, "chacha20", 256,
     1, 8, 4, 16, 28, None, None, False, False,
     Names(
-        strongswan="chacha20poly1305", libreswan="chacha20_poly1305",
-        openiked="chacha20-poly1305", setkey="chacha20-poly1305",
+        strongswan="chacha20poly1305", setkey="chacha20-poly1305",
         xfrm="rfc7539esp(chacha20,poly1305)",
     ),
 )  # fmt: skip
@@ -185,32 +176,31 @@ def _hmac(
 
 INTEGRITIES: tuple[Integrity, ...] = (
     _hmac("HMAC_SHA2_256_128", 32, 16, (12, 5, 5), Names(
-        strongswan="sha256", libreswan="sha2_256", openiked="hmac-sha2-256",
+        strongswan="sha256",
         racoon="hmac_sha256", seil="hmac-sha256", setkey="hmac-sha256", xfrm="hmac(sha256)",
         wireshark_ike="HMAC_SHA2_256_128 [RFC4868]", wireshark_esp="HMAC-SHA-256-128 [RFC4868]",
         also=("sha2_256", "hmac-sha2-256", "hmac_sha2_256", "sha2"),
     ), hash_name="sha256"),
     _hmac("HMAC_SHA2_384_192", 48, 24, (13, 6, 6), Names(
-        strongswan="sha384", libreswan="sha2_384", openiked="hmac-sha2-384",
+        strongswan="sha384",
         racoon="hmac_sha384", seil="hmac-sha384", setkey="hmac-sha384", xfrm="hmac(sha384)",
         wireshark_ike="HMAC_SHA2_384_192 [RFC4868]", wireshark_esp="HMAC-SHA-384-192 [RFC4868]",
         also=("sha2_384", "hmac-sha2-384", "hmac_sha2_384"),
     ), hash_name="sha384"),
     _hmac("HMAC_SHA2_512_256", 64, 32, (14, 7, 7), Names(
-        strongswan="sha512", libreswan="sha2_512", openiked="hmac-sha2-512",
+        strongswan="sha512",
         racoon="hmac_sha512", seil="hmac-sha512", setkey="hmac-sha512", xfrm="hmac(sha512)",
         wireshark_ike="HMAC_SHA2_512_256 [RFC4868]", wireshark_esp="HMAC-SHA-512-256 [RFC4868]",
         also=("sha2_512", "hmac-sha2-512", "hmac_sha2_512"),
     ), hash_name="sha512"),
     _hmac("HMAC_SHA1_96", 20, 12, (2, 2, 3), Names(
-        strongswan="sha1", libreswan="sha1", openiked="hmac-sha1",
+        strongswan="sha1",
         racoon="hmac_sha1", seil="hmac-sha1", setkey="hmac-sha1", xfrm="hmac(sha1)",
         wireshark_ike="HMAC_SHA1_96 [RFC2404]", wireshark_esp="HMAC-SHA-1-96 [RFC2404]",
         also=("sha",),
     ), hash_name="sha1"),
     _hmac("HMAC_MD5_96", 16, 12, (1, 1, 2), Names(
-        strongswan="md5", libreswan="md5", openiked="hmac-md5",
-        racoon="hmac_md5", seil="hmac-md5", setkey="hmac-md5", xfrm="hmac(md5)",
+        strongswan="md5", racoon="hmac_md5", seil="hmac-md5", setkey="hmac-md5", xfrm="hmac(md5)",
         wireshark_ike="HMAC_MD5_96 [RFC2403]", wireshark_esp="HMAC-MD5-96 [RFC2403]",
     ), hash_name="md5", weak=True),
     # RFC 4595, for Fibre Channel: the same hashes without truncation.
@@ -227,38 +217,33 @@ INTEGRITIES: tuple[Integrity, ...] = (
         wireshark_esp="HMAC-SHA-256-96 [draft-ietf-ipsec-ciph-sha-256-00]", also=("sha2_256_96",),
     ), hash_name="sha256", weak=True),
     Integrity("AES_XCBC_96", "AUTH_AES_XCBC_96", MacKind.XCBC, "aes", 16, 12, 5, 9, 9, False,
-        Names(strongswan="aesxcbc", libreswan="aes_xcbc", setkey="aes-xcbc-mac",
-              xfrm="xcbc(aes)")),
+        Names(strongswan="aesxcbc", setkey="aes-xcbc-mac", xfrm="xcbc(aes)")),
     Integrity("AES_CMAC_96", "AUTH_AES_CMAC_96", MacKind.CMAC, "aes", 16, 12, 8, None, None, False,
-        Names(strongswan="aescmac", libreswan="aes_cmac", xfrm="cmac(aes)")),
+        Names(strongswan="aescmac", xfrm="cmac(aes)")),
     # RFC 1828 and 1852 as KAME does them; set by hand only.
     Integrity("KEYED_MD5", "AUTH_KPDK_MD5", KEYED, "md5", 16, 12, 4, 4, None, True,
         Names(setkey="keyed-md5")),
     Integrity("KEYED_SHA1", "KEYED_SHA1", KEYED, "sha1", 20, 12, None, None, None, True,
         Names(setkey="keyed-sha1")),
     Integrity("NONE", "NONE", NO_MAC, "", 0, 0, 0, None, None, True,
-        Names(libreswan="none", racoon="non_auth", setkey="null", xfrm="digest_null",
+        Names(racoon="non_auth", setkey="null", xfrm="digest_null",
               wireshark_ike="NONE [RFC4306]", wireshark_esp="NULL")),
 )  # fmt: skip
 
 
 PRFS: tuple[Prf, ...] = (
     Prf("HMAC_SHA2_256", "PRF_HMAC_SHA2_256", HMAC, "sha256", 32, 32, 5, 4, False, Names(
-        strongswan="prfsha256", libreswan="sha2_256", openiked="hmac-sha2-256", racoon="sha256",
-        seil="sha256", also=("sha256", "sha2"))),
+        strongswan="prfsha256", racoon="sha256", seil="sha256", also=("sha256", "sha2"))),
     Prf("HMAC_SHA2_384", "PRF_HMAC_SHA2_384", HMAC, "sha384", 48, 48, 6, 5, False, Names(
-        strongswan="prfsha384", libreswan="sha2_384", openiked="hmac-sha2-384", racoon="sha384",
-        seil="sha384", also=("sha384",))),
+        strongswan="prfsha384", racoon="sha384", seil="sha384", also=("sha384",))),
     Prf("HMAC_SHA2_512", "PRF_HMAC_SHA2_512", HMAC, "sha512", 64, 64, 7, 6, False, Names(
-        strongswan="prfsha512", libreswan="sha2_512", openiked="hmac-sha2-512", racoon="sha512",
-        seil="sha512", also=("sha512",))),
+        strongswan="prfsha512", racoon="sha512", seil="sha512", also=("sha512",))),
     Prf("HMAC_SHA1", "PRF_HMAC_SHA1", HMAC, "sha1", 20, 20, 2, 2, False, Names(
-        strongswan="prfsha1", libreswan="sha1", openiked="hmac-sha1", racoon="sha1", seil="sha1",
-        also=("sha",))),
+        strongswan="prfsha1", racoon="sha1", seil="sha1", also=("sha",))),
     Prf("HMAC_MD5", "PRF_HMAC_MD5", HMAC, "md5", 16, 16, 1, 1, True, Names(
-        strongswan="prfmd5", libreswan="md5", openiked="hmac-md5", racoon="md5", seil="md5")),
+        strongswan="prfmd5", racoon="md5", seil="md5")),
     Prf("AES128_XCBC", "PRF_AES128_XCBC", MacKind.XCBC, "aes", 16, 16, 4, None, False, Names(
-        strongswan="prfaesxcbc", libreswan="aes_xcbc")),
+        strongswan="prfaesxcbc")),
     Prf("AES128_CMAC", "PRF_AES128_CMAC", MacKind.CMAC, "aes", 16, 16, 8, None, False, Names(
         strongswan="prfaescmac")),
 )  # fmt: skip
@@ -267,11 +252,10 @@ PRFS: tuple[Prf, ...] = (
 def _modp(bits: int, number: int, *, weak: bool = False) -> KeyExchange:
     size = bits // 8
     group = f"modp{bits}"
-    # RFC 8247 forbids modp768, and Debian's Libreswan has neither that nor modp1024.
     return KeyExchange(
         f"MODP_{bits}", f"{bits}-bit MODP Group", GroupKind.MODP, "", size, size, size, number,
-        weak, Names(strongswan=group, libreswan=group if bits >= 1536 else None, openiked=group,
-                    racoon=group, seil=group, also=(f"dh{number}", f"grp{number}", str(number))),
+        weak, Names(strongswan=group, racoon=group, seil=group,
+                    also=(f"dh{number}", f"grp{number}", str(number))),
     )  # fmt: skip
 
 
@@ -298,20 +282,17 @@ KEY_EXCHANGES: tuple[KeyExchange, ...] = (
     _modp(1024, 2, weak=True),
     _modp(1536, 5, weak=True),
     *(_modp(b, n) for b, n in ((2048, 14), (3072, 15), (4096, 16), (6144, 17), (8192, 18))),
-    _curve("secp256r1", 256, 19, Names(
-        "ecp256", "dh19", "ecp256", also=("ecp_256", "grp19", "19"))),
-    _curve("secp384r1", 384, 20, Names(
-        "ecp384", "dh20", "ecp384", also=("ecp_384", "grp20", "20"))),
-    _curve("secp521r1", 521, 21, Names(
-        "ecp521", "dh21", "ecp521", also=("ecp_521", "grp21", "21"))),
+    _curve("secp256r1", 256, 19, Names("ecp256", also=("ecp_256", "grp19", "19"))),
+    _curve("secp384r1", 384, 20, Names("ecp384", also=("ecp_384", "grp20", "20"))),
+    _curve("secp521r1", 521, 21, Names("ecp521", also=("ecp_521", "grp21", "21"))),
     _modp_subgroup(1024, 160, 22),
     _modp_subgroup(2048, 224, 23),
     _modp_subgroup(2048, 256, 24),
-    _curve("brainpoolP256r1", 256, 28, Names("ecp256bp", None, "brainpool256", also=("grp28",))),
-    _curve("brainpoolP384r1", 384, 29, Names("ecp384bp", None, "brainpool384", also=("grp29",))),
-    _curve("brainpoolP512r1", 512, 30, Names("ecp512bp", None, "brainpool512", also=("grp30",))),
+    _curve("brainpoolP256r1", 256, 28, Names("ecp256bp", also=("grp28",))),
+    _curve("brainpoolP384r1", 384, 29, Names("ecp384bp", also=("grp29",))),
+    _curve("brainpoolP512r1", 512, 30, Names("ecp512bp", also=("grp30",))),
     KeyExchange("X25519", "Curve25519", GroupKind.MONTGOMERY, "x25519", 32, 32, 32, 31, False,
-        Names("x25519", "dh31", "curve25519", also=("grp31", "31"))),
+        Names("x25519", also=("grp31", "31"))),
     KeyExchange("X448", "Curve448", GroupKind.MONTGOMERY, "x448", 56, 56, 56, 32, False,
         Names("x448", also=("curve448", "32"))),
     KeyExchange("ML_KEM_768", "ml-kem-768", GroupKind.KEM, "ml-kem-768", 1184, 1088, 32, 36,
