@@ -12,9 +12,10 @@ from harness.ike.constants_v2 import TransformType as Type
 from harness.ike.payload import CRITICAL, RawPayload
 from harness.ike.payloads_v2 import Delete, KeyExchange, Notify
 from harness.ike.sa_v2 import Transform
+from harness.ike.script import with_payloads, without
 from harness.ike.traffic_selectors import TrafficSelector, TrafficSelectors
 from harness.ike.transforms import key_exchange
-from harness.ike.v2.script import Change, with_payloads, without
+from harness.ike.v2.script import Change
 from harness.lab.lab import Lab
 from harness.peers.contract import Peer
 from harness.scenario import scenario

@@ -7,8 +7,8 @@ from harness.capture.exchanges import IkeSaInit
 from harness.ike.constants_v2 import Flag, PayloadType, TransformType
 from harness.ike.payload import CRITICAL, RawPayload
 from harness.ike.payloads_v2 import KeyExchange, Nonce, Notify, VendorId
+from harness.ike.script import with_header, with_payloads, without
 from harness.ike.transforms import key_exchange
-from harness.ike.v2.script import with_header, with_payloads, without
 from harness.lab.lab import Lab
 from harness.peers.contract import Peer
 from harness.scenario import scenario

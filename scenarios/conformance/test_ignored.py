@@ -4,7 +4,8 @@
 from dataclasses import replace
 
 from harness.ike.constants_v2 import Flag
-from harness.ike.v2.script import in_clear, with_header
+from harness.ike.script import with_header
+from harness.ike.v2.script import in_clear
 from harness.lab.lab import Lab
 from harness.peers.contract import Peer
 from harness.scenario import scenario

@@ -8,9 +8,10 @@ from harness.ike.constants_v2 import ExchangeType, NotifyType
 from harness.ike.payload import every, first
 from harness.ike.payloads_v2 import Authentication, KeyExchange, Notify
 from harness.ike.sa_v2 import SecurityAssociation
+from harness.ike.script import with_payloads
 from harness.ike.transforms import key_exchange
 from harness.ike.v2.endpoint import Endpoint
-from harness.ike.v2.script import Script, in_clear, with_payloads
+from harness.ike.v2.script import Script, in_clear
 from harness.lab.lab import Lab
 from harness.lab.net import Net
 from harness.network.topologies import MOON_SUN

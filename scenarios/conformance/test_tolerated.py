@@ -6,7 +6,7 @@ from harness.ike.constants_v2 import Flag, NotifyType, ProtocolId
 from harness.ike.payload import CRITICAL, RawPayload
 from harness.ike.payloads_v2 import Delete as DeletePayload
 from harness.ike.payloads_v2 import Notify, VendorId
-from harness.ike.v2.script import with_header
+from harness.ike.script import with_header
 from harness.lab.lab import Lab
 from harness.peers.contract import Peer
 from harness.scenario import scenario

@@ -10,7 +10,8 @@ from harness.ike.constants_v1 import Flag, PayloadType, ProtocolId, Situation
 from harness.ike.constants_v1 import Phase1Attribute as A
 from harness.ike.payload import RawPayload
 from harness.ike.payloads_v1 import SecurityAssociation, VendorId
-from harness.ike.v1.script import Change, with_header, with_payloads, without
+from harness.ike.script import with_header, with_payloads, without
+from harness.ike.v1.script import Change
 from harness.lab.lab import Lab
 from harness.peers.contract import Peer
 from harness.scenario import scenario

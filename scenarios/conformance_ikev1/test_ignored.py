@@ -8,8 +8,9 @@ from dataclasses import replace
 from harness.ike.constants_v1 import Flag, NotifyType
 from harness.ike.payload import RawPayload
 from harness.ike.payloads_v1 import Hash, Notification
+from harness.ike.script import with_header, with_payloads
 from harness.ike.v1.informational import about_isakmp, delete_isakmp
-from harness.ike.v1.script import in_clear, with_header, with_payloads
+from harness.ike.v1.script import in_clear
 from harness.ike.v1.seam import Plain
 from harness.lab.lab import Lab
 from harness.peers.contract import Peer

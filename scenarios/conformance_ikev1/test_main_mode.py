@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from harness.ike.constants_v1 import PayloadType
 from harness.ike.payloads_v1 import Hash, Identification, KeyExchange, Nonce, VendorId
+from harness.ike.script import with_payloads, without
 from harness.ike.v1.informational import about_isakmp
-from harness.ike.v1.script import Change, in_clear, with_padding, with_payloads, without
+from harness.ike.v1.script import Change, in_clear, with_padding
 from harness.lab.lab import Lab
 from harness.peers.contract import Peer
 from harness.scenario import scenario

@@ -18,9 +18,10 @@ from harness.ike.payloads_v1 import (
     SecurityAssociation,
     Transform,
 )
+from harness.ike.script import with_header, with_payloads, without
 from harness.ike.transforms import key_exchange
 from harness.ike.v1.identity import subnet_identity
-from harness.ike.v1.script import Change, with_header, with_payloads, without
+from harness.ike.v1.script import Change
 from harness.lab.lab import Lab
 from harness.peers.contract import Peer
 from harness.scenario import scenario

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from harness.ike.constants_v1 import NotifyType, ProtocolId
 from harness.ike.payloads_v1 import Delete, Notification, VendorId
+from harness.ike.script import ALWAYS, with_payloads
 from harness.ike.v1.informational import about_isakmp
-from harness.ike.v1.script import ALWAYS, with_padding, with_payloads
+from harness.ike.v1.script import with_padding
 from harness.lab.lab import Lab
 from harness.peers.contract import Peer
 from harness.scenario import scenario

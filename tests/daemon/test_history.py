@@ -11,11 +11,11 @@ from harness.daemon.history import KEPT, History
 from harness.daemon.seil.dialect import read_seil
 from harness.daemon.status import Interface, Policy
 from harness.ike.address import Address
+from harness.ike.script import ALWAYS
 from harness.ike.transforms import key_exchange
 from harness.ike.v1.configuration import Child, Phase1
 from harness.ike.v1.events import IsakmpSaEstablished, Refused
 from harness.ike.v1.identity import ANYTHING
-from harness.ike.v1.script import ALWAYS
 from tests.daemon.seil.test_wire import narrowed
 from tests.daemon.seil_files import MINIMAL, WITHOUT_PROXY_ID
 from tests.ike.v1.pair import Pair, swan

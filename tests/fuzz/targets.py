@@ -356,7 +356,7 @@ def _nearly(random: Random, said: list[bytes], plain: Plain) -> Plain:
         case _:
             payloads[at] = RawPayload(one.payload_type, mutated(random, one.body()))
     said.extend(one.body() for one in payloads)
-    return replace(plain, message=replace(plain.message, payloads=tuple(payloads)))
+    return plain.forged(payloads=tuple(payloads))
 
 
 def _scripted() -> tuple[Pair, tuple[Script, Script]]:
@@ -374,7 +374,7 @@ def _aimed_v2(random: Random, pair: Pair, octets: bytes) -> bytes:
 
 
 def _with(payloads: tuple[Payload, ...]) -> Callable[[Plain], Plain]:
-    return lambda plain: replace(plain, message=replace(plain.message, payloads=payloads))
+    return lambda plain: plain.forged(payloads=payloads)
 
 
 def _payloads(random: Random, kinds: tuple[int, ...]) -> tuple[Payload, ...]:

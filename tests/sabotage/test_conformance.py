@@ -8,7 +8,8 @@ import pytest
 
 from harness.ike.constants_v2 import ExchangeType, NotifyType
 from harness.ike.payloads_v2 import Notify
-from harness.ike.v2.script import Change, Script, with_payloads
+from harness.ike.script import with_payloads
+from harness.ike.v2.script import Change, Script
 from harness.lab.lab import Lab
 from harness.peers.ikelabd import Ikelabd
 from scenarios.conformance.changes import reordered, with_each

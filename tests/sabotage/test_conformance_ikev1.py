@@ -10,9 +10,10 @@ from harness.capture.recording import Frame
 from harness.ike.constants_v1 import ExchangeType, NotifyType
 from harness.ike.payload import first
 from harness.ike.payloads_v1 import Identification
+from harness.ike.script import ALWAYS, with_payloads
 from harness.ike.v1.identity import name_identity, subnet_identity
 from harness.ike.v1.informational import about_isakmp
-from harness.ike.v1.script import ALWAYS, Script, with_payloads
+from harness.ike.v1.script import Script
 from harness.ike.v1.seam import Plain
 from harness.lab.lab import Lab
 from harness.peers.ikelabd import Ikelabd

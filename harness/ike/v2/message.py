@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from harness.ike.address import Path
 from harness.ike.constants_v2 import Flag, NotifyType
@@ -34,6 +35,10 @@ class Plain:
     def payloads(self) -> tuple[Payload, ...]:
         """The payloads in clear."""
         return self.message.payloads
+
+    def forged(self, **changes: Any) -> Plain:
+        """The same message with other header fields or payloads, by their names in `Message`."""
+        return replace(self, message=replace(self.message, **changes))
 
 
 @dataclass(frozen=True, slots=True)

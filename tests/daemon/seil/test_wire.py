@@ -8,12 +8,12 @@ import pytest
 from harness.daemon.seil.dialect import read_seil
 from harness.ike.constants_v1 import ExchangeType, IdType, NotifyType, Phase1Attribute
 from harness.ike.payloads_v1 import Hash, Identification, Nonce, SecurityAssociation, VendorId
+from harness.ike.script import ALWAYS
 from harness.ike.transforms import encryption, integrity, key_exchange
 from harness.ike.v1.configuration import Child, Connection, Phase1, Phase1Mode
 from harness.ike.v1.events import IpsecSaRemoved, Phase1Failed, QuickModeFailed
 from harness.ike.v1.identity import ANYTHING, subnet_identity
 from harness.ike.v1.reasons import Reason
-from harness.ike.v1.script import ALWAYS
 from harness.ike.v1.seam import Plain
 from harness.ike.vendor_ids import DPD, KAME_RACOON, NAT_T_DRAFT_02_NEWLINE, RFC_3947
 from tests.daemon.seil_files import MINIMAL, PHASE1, PHASE2, SIXTEEN, WITHOUT_PROXY_ID

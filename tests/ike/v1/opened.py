@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from harness.ike.payload import Payload
-from harness.ike.v1.script import ALWAYS
+from harness.ike.script import ALWAYS
 from harness.ike.v1.seam import Plain
 from tests.ike.v1.pair import End
 

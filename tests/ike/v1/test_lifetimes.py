@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from harness.ike.script import ALWAYS
 from harness.ike.v1.configuration import Lifetime, Phase1, Rekeying
 from harness.ike.v1.events import (
     IpsecSaInstalled,
@@ -13,7 +14,6 @@ from harness.ike.v1.events import (
     IsakmpSaEstablished,
 )
 from harness.ike.v1.reasons import Reason
-from harness.ike.v1.script import ALWAYS
 from tests.ike.v1.pair import Pair, mirrored, seil, swan
 
 MINUTE = Phase1(lifetime=Lifetime(60))

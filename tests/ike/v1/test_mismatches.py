@@ -7,6 +7,7 @@ import pytest
 
 from harness.ike.constants_v1 import ExchangeType, NotifyType
 from harness.ike.payloads_v1 import Notification
+from harness.ike.script import ALWAYS
 from harness.ike.transforms import encryption, integrity, key_exchange, prf
 from harness.ike.v1.configuration import (
     Child,
@@ -26,7 +27,6 @@ from harness.ike.v1.events import (
 )
 from harness.ike.v1.identity import ANYTHING, address_identity, name_identity, subnet_identity
 from harness.ike.v1.reasons import Reason
-from harness.ike.v1.script import ALWAYS
 from tests.ike.v1.opened import Transcript
 from tests.ike.v1.pair import LEFT, RIGHT, Pair, seil, swan
 

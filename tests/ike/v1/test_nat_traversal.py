@@ -9,10 +9,10 @@ from harness.ike import vendor_ids
 from harness.ike.address import Address
 from harness.ike.constants_v1 import EncapsulationMode, ExchangeType
 from harness.ike.payloads_v1 import NatDetection, NatOriginalAddress, VendorId
+from harness.ike.script import ALWAYS
 from harness.ike.v1.configuration import NatTraversal
 from harness.ike.v1.events import IsakmpSaEstablished, PathChanged
 from harness.ike.v1.identity import address_identity
-from harness.ike.v1.script import ALWAYS
 from tests.ike.v1.opened import Transcript
 from tests.ike.v1.pair import Pair, mirrored, seil, swan
 

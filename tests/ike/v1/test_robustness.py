@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from harness.ike.address import Address
 from harness.ike.constants_v1 import ExchangeType, Flag
 from harness.ike.payload import RawPayload
+from harness.ike.script import ALWAYS
 from harness.ike.transforms import encryption, key_exchange, prf
 from harness.ike.v1.configuration import Limits, Phase1, Phase1Mode
 from harness.ike.v1.events import IpsecSaRemoved, IsakmpSaClosed, Phase1Failed, Refused
 from harness.ike.v1.reasons import Reason
-from harness.ike.v1.script import ALWAYS
 from harness.ike.wire import decode, encode
 from tests.ike.messages import any_message
 from tests.ike.v1.pair import SEIL, SWAN, Pair, ike, seil, swan

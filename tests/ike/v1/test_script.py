@@ -7,9 +7,10 @@ from harness.ike.chance import Purpose, choosing
 from harness.ike.constants_v1 import ExchangeType, Flag, NotifyType
 from harness.ike.payload import Forged, RawPayload
 from harness.ike.payloads_v1 import Hash, Notification, VendorId
+from harness.ike.script import ALWAYS, with_payloads, without
 from harness.ike.v1.endpoint import Endpoint
 from harness.ike.v1.events import IsakmpSaEstablished, NotifyReceived, QuickModeFailed, Refused
-from harness.ike.v1.script import ALWAYS, Script, in_clear, with_padding, with_payloads, without
+from harness.ike.v1.script import Script, in_clear, with_padding
 from tests.ike.v1.pair import Pair, mirrored, seeded, seil
 
 MAIN, QUICK = ExchangeType.IDENTITY_PROTECTION, ExchangeType.QUICK_MODE

@@ -128,7 +128,7 @@ def without_hash_algorithms(plain: Plain) -> Plain:
         for one in plain.payloads
         if not (isinstance(one, Notify) and one.notify_type == NotifyType.SIGNATURE_HASH_ALGORITHMS)
     )
-    return replace(plain, message=replace(plain.message, payloads=payloads))
+    return plain.forged(payloads=payloads)
 
 
 def test_one_end_may_sign_while_the_other_has_a_key() -> None:

@@ -10,9 +10,10 @@ from harness.ike.address import Address, Datagram
 from harness.ike.constants_v2 import ExchangeType, NotifyType
 from harness.ike.payload import every
 from harness.ike.payloads_v2 import Notify
+from harness.ike.script import with_payloads
 from harness.ike.v2.events import IkeSaClosed, NotifyReceived, PathChanged, PeerAlive, Reason
 from harness.ike.v2.message import Plain
-from harness.ike.v2.script import Change, Script, with_payloads
+from harness.ike.v2.script import Change, Script
 from tests.ike.v2.pair import MOON_NET, SUN, SUN_NET, Pair
 
 NEW = Address("192.0.2.77", 4500)
@@ -57,7 +58,7 @@ def without(kind: int) -> Change:
             for one in plain.payloads
             if not (isinstance(one, Notify) and one.notify_type == kind)
         )
-        return replace(plain, message=replace(plain.message, payloads=kept))
+        return plain.forged(payloads=kept)
 
     return change
 

@@ -164,7 +164,7 @@ def test_any_payloads_of_an_authenticated_peer_do_no_harm(
     inner = tuple(one for one in payloads if one.payload_type not in (46, 53))  # type: ignore[attr-defined]
 
     def forge(plain: Plain) -> Plain:
-        return replace(plain, message=replace(plain.message, payloads=inner))
+        return plain.forged(payloads=inner)
 
     script.sent(response=not requesting).replace(forge)
     if requesting:

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from harness.ike.chance import Purpose, choosing
 from harness.ike.constants_v2 import ExchangeType, NotifyType, PayloadType
 from harness.ike.payload import CRITICAL, RawPayload
 from harness.ike.payloads_v2 import Notify
+from harness.ike.script import with_header, with_payloads, without
 from harness.ike.v2.events import (
     ChildSaFailed,
     IkeSaClosed,
@@ -21,7 +20,7 @@ from harness.ike.v2.events import (
     Retransmitted,
     ScriptedResponse,
 )
-from harness.ike.v2.script import Script, in_clear, with_header, with_payloads, without
+from harness.ike.v2.script import Script, in_clear
 from tests.ike.v2.pair import Pair, seeded
 
 CREATE = ExchangeType.CREATE_CHILD_SA
@@ -177,9 +176,7 @@ def test_nonces_and_spis_are_what_was_chosen() -> None:
 def test_a_forged_message_is_sealed_as_it_stands() -> None:
     script = Script()
     pair = scripted(script).up()
-    script.sent(exchange=INFORMATIONAL).replace(
-        lambda plain: replace(plain, message=replace(plain.message, message_id=77))
-    )
+    script.sent(exchange=INFORMATIONAL).replace(lambda plain: plain.forged(message_id=77))
     pair.moon.endpoint.commands.check_liveness(pair.moon.ike, pair.now)
     pair.settle()
     assert "77" in pair.sun.events(Refused)[-1].why

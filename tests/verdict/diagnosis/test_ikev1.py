@@ -7,6 +7,7 @@ import pytest
 
 from harness.capture.secrets import Secrets
 from harness.ike.constants_v1 import ExchangeType
+from harness.ike.script import ALWAYS
 from harness.ike.transforms import encryption, integrity, key_exchange, prf
 from harness.ike.v1.configuration import (
     Lifetime,
@@ -17,7 +18,6 @@ from harness.ike.v1.configuration import (
     PreSharedKey,
 )
 from harness.ike.v1.identity import ANYTHING, name_identity
-from harness.ike.v1.script import ALWAYS
 from harness.verdict.diagnosis.context import Exit
 from harness.verdict.diagnosis.findings import Cause
 from harness.verdict.diagnosis.wishes import Setting
