@@ -41,7 +41,8 @@ def read(
     who = own_identity(table, proved, local)
     peer = table.made("remote-id", identity_of, None)
     rekey = table.number("rekey", USUAL_IKE)
-    life = table.number("life", rekey * OVERRUN)
+    reauthenticate = table.number("reauth", 0)
+    life = table.number("life", max(rekey, reauthenticate) * OVERRUN)
     children = tuple(_child(child, inner, startup) for child, inner in named_children(name, table))
     own: SharedKey | Signer
     others: SharedKey | Anchors
@@ -63,6 +64,7 @@ def read(
         initial_contact=table.flag("initial-contact", True),
         force_encapsulation=table.flag("encapsulate", False),
         rekey_after=rekey or None,
+        reauthenticate_after=reauthenticate or None,
         dpd_after=table.number("dpd", 0) or None,
         local=local,
         jitter=table.number("jitter", 0),

@@ -21,7 +21,7 @@ from harness.ike.v2.connection import ChildConfig
 from harness.ike.v2.established import become_established, close_others
 from harness.ike.v2.events import ChildSaFailed, Reason
 from harness.ike.v2.ike_sa import IkeSa
-from harness.ike.v2.informational import DeleteChild, FarewellTask
+from harness.ike.v2.informational import DeleteChild, DeleteIke, FarewellTask
 from harness.ike.v2.message import Arrival
 from harness.ike.v2.mobility import ADDRESS_LISTS
 from harness.ike.v2.proof import (
@@ -31,6 +31,7 @@ from harness.ike.v2.proof import (
     own_identity,
     own_proof,
 )
+from harness.ike.v2.reauthentication import replaced_by, take_over
 
 CHILD_ERRORS = frozenset(
     {
@@ -110,10 +111,12 @@ class AuthTask:
             close_others(sa, sa.peer, now)
         sa.report_notifies(arrival, _ANSWERS)
         if self._offer is None or nonces is None:
+            take_over(sa, now, None)
             return
         if error is not None:
             reason = _reason(error.notify_type)
             sa.emit(ChildSaFailed(sa.spi, self._offer.config.name, reason, error.notify_type))
+            _leave_to_old(sa, now)
             return
         try:
             agreement = agree_as_initiator(self._offer, arrival)
@@ -121,9 +124,11 @@ class AuthTask:
             sa.emit(ChildSaFailed(sa.spi, self._offer.config.name, disagreement.reason))
             # The responder has a CHILD_SA that this end does not want.
             sa.queue(DeleteChild.unwanted(self._offer.spi), now)
+            _leave_to_old(sa, now)
             return
         child = make_child(sa, agreement, nonces.nonce_i, nonces.nonce_r)
         install(sa, child, agreement.config, now)
+        take_over(sa, now, agreement.config.name)
 
     def abandon(self, sa: IkeSa, reason: Reason) -> None:
         """Nothing is left to undo."""
@@ -140,6 +145,12 @@ def first_offer(sa: IkeSa, config: ChildConfig) -> ChildOffer:
         config.transport,
         b"",
     )
+
+
+def _leave_to_old(sa: IkeSa, now: float) -> None:
+    """Close an IKE SA without the CHILD_SA that it was to take over: the old one still has it."""
+    if replaced_by(sa) is not None:
+        sa.queue(DeleteIke(), now)
 
 
 def _known_already(sa: IkeSa) -> bool:

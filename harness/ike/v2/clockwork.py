@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from harness.ike.address import IKE_PORT, Path
 from harness.ike.v2.child_sa import ChildState
 from harness.ike.v2.create_child import CreateChild
 from harness.ike.v2.events import Reason, Retransmitted
 from harness.ike.v2.ike_sa import IkeSa, IkeState
 from harness.ike.v2.informational import DeleteChild, DeleteIke, LivenessTask
+from harness.ike.v2.init import InitTask
+from harness.ike.v2.reauthentication import being_replaced, carried
 from harness.ike.v2.rekey_ike import RekeyIke
 
 
@@ -21,8 +24,7 @@ def next_deadline(sa: IkeSa) -> float | None:
     if sa.alive:
         if _keeps_alive(sa):
             instants.append(sa.spoke + sa.host.settings.keepalive)
-        if sa.rekey_at is not None:
-            instants.append(sa.rekey_at)
+        instants.extend(at for at in (sa.rekey_at, sa.reauthenticate_at) if at is not None)
         if sa.connection.dpd_after is not None and sa.requests.pending is None:
             instants.append(sa.heard + sa.connection.dpd_after)
         for record in sa.children:
@@ -73,6 +75,21 @@ def _repeat(sa: IkeSa, now: float) -> None:
     sa.repeat_request()
 
 
+def _reauthenticate(sa: IkeSa, now: float) -> None:
+    """Begin an IKE SA with the same peer as if there was none yet (RFC 7296 2.8.3)."""
+    wanted = sa.connection.remote
+    path = Path(
+        sa.path.local.on_port(IKE_PORT),
+        sa.path.remote.on_port(IKE_PORT if wanted is None else wanted.port),
+    )
+    new = IkeSa(sa.host, sa.connection, path, sa.host.new_ike_spi(), initiator=True, now=now)
+    new.replaces = sa.spi
+    new.first_child = next(iter(carried(sa)), None)
+    sa.host.adopt(new)
+    new.queue(InitTask(), now)
+    sa.host.touch(new)
+
+
 def _lifetimes(sa: IkeSa, now: float) -> None:
     for record in sa.children:
         if record.rekey_at is not None and now >= record.rekey_at:
@@ -85,6 +102,11 @@ def _lifetimes(sa: IkeSa, now: float) -> None:
     if sa.rekey_at is not None and now >= sa.rekey_at:
         sa.rekey_at = None
         sa.queue(RekeyIke(), now)
+    if sa.reauthenticate_at is not None and now >= sa.reauthenticate_at:
+        # Once more where it comes to nothing.
+        sa.reauthenticate_at = now + sa.host.settings.half_open_lifetime
+        if sa.original_initiator and not being_replaced(sa):
+            _reauthenticate(sa, now)
     silence = sa.connection.dpd_after
     if silence is not None and sa.requests.pending is None and now >= sa.heard + silence:
         sa.queue(LivenessTask(), now)

@@ -93,7 +93,8 @@ class Connection:
     the address of this end, None for any. `remote_id`
     None admits every identity that authenticates. `childless` starts without a CHILD_SA (RFC
     6023). Times are seconds, None for never; `jitter` is as for a child. `dpd_after` is the
-    silence after which the peer is asked whether it lives.
+    silence after which the peer is asked whether it lives. `reauthenticate_after` is the time after
+    which a new IKE SA is made from scratch, by whoever made this one.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Connection:
     initial_contact: bool = True
     force_encapsulation: bool = False
     rekey_after: float | None = None
+    reauthenticate_after: float | None = None
     dpd_after: float | None = None
     local: Address | None = None
     jitter: float = 0.0

@@ -24,6 +24,7 @@ class Reason(StrEnum):
     REQUESTED = "this end was asked to"
     DELETED_BY_PEER = "the peer deleted it"
     REKEYED = "another one took its place"
+    REAUTHENTICATED = "a new one from scratch took its place"
     REDUNDANT = "it lost a simultaneous rekey"
     TIMEOUT = "the peer did not answer"
     EXPIRED = "its lifetime ended"

@@ -81,7 +81,10 @@ class Abilities:
 
 
 class IkeSa:
-    """An IKE SA of one end; `initiator` is whether this end began it (RFC 7296 2.2, 2.18)."""
+    """An IKE SA of one end; `initiator` is whether this end began it (RFC 7296 2.2, 2.18).
+
+    `original_initiator` is whether it began the first of those that were rekeyed into this one.
+    """
 
     def __init__(
         self,
@@ -100,6 +103,7 @@ class IkeSa:
         self.spi = spi
         self.peer_spi = peer_spi
         self.initiator = initiator
+        self.original_initiator = initiator
         self.state = IkeState.CONNECTING if initiator else IkeState.HALF_OPEN
         self.peer: Identity | None = None
         self.nat = NatSituation()
@@ -115,12 +119,14 @@ class IkeSa:
         self.first_child: ChildConfig | None = None
         self.predecessor: bytes | None = None
         self.successor: bytes | None = None
+        self.replaces: bytes | None = None
         self.followups: dict[bytes, Unfinished] = {}
         self.following: Task | None = None
         self.announced = False
         self.heard = now
         self.spoke = now
         self.rekey_at: float | None = None
+        self.reauthenticate_at: float | None = None
         self.expires_at: float | None = None
         self.last_request: Sent | None = None
         self._sealer: Sealer | None = None

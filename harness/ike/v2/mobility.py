@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """MOBIKE: an IKE SA and its CHILD_SAs go with an end to another address (RFC 4555).
 
-It is the initiator of the IKE SA that decides along which path it goes (RFC 4555 1.3). A responder
-whose own address changes says so, and is asked to update its SAs in return.
+It is the original initiator of an IKE SA that decides along which path it goes (RFC 4555 2.1). A
+responder whose own address changes says so.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def move(sa: IkeSa, local: Address, now: float, remote: Address | None = None) -
     if path == sa.path:
         return
     sa.path = path
-    if sa.initiator:
+    if sa.original_initiator:
         sa.emit(PathChanged(sa.spi, path, sa.nat.present))
         sa.queue(AddressUpdate(), now)
     else:
@@ -143,9 +143,10 @@ def answer_mobility(sa: IkeSa, arrival: Arrival, now: float) -> tuple[Payload, .
         answer.append(Notify(NotifyType.COOKIE2, cookie.data))
     if not sa.abilities.mobike:
         return tuple(answer)
-    if arrival.notify(NotifyType.UPDATE_SA_ADDRESSES) is not None and not sa.initiator:
+    decides = sa.original_initiator
+    if not decides and arrival.notify(NotifyType.UPDATE_SA_ADDRESSES) is not None:
         answer.extend(_update(sa, arrival))
-    elif sa.initiator and arrival.path.remote != sa.path.remote and _lists_addresses(arrival):
+    elif decides and _lists_addresses(arrival) and arrival.path.remote != sa.path.remote:
         move(sa, arrival.path.local, now, arrival.path.remote)
     return tuple(answer)
 

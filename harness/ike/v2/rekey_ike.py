@@ -295,6 +295,7 @@ def _successor(
         peer_spi=selection.peer_spi,
     )
     new.peer, new.nat, new.abilities = old.peer, old.nat, old.abilities
+    new.original_initiator = old.original_initiator
     new.predecessor = old.spi
     new.state = IkeState.ESTABLISHED
     new.handshake = None

@@ -71,12 +71,14 @@ def _connection(side: Side) -> list[str]:
             lines.append(f"authority = {_text(authority)}")
     if ike.version == 1:
         return lines + _lifetime_v1(side)
+    replaced = max(ike.rekey, ike.reauth)
     return [
         *lines,
         f"mobike = {_flag(ike.mobike)}",
         f"childless = {_flag(ike.childless)}",
         f"rekey = {ike.rekey}",
-        f"life = {ike.rekey + ike.overrun if ike.rekey else 0}",
+        f"reauth = {ike.reauth}",
+        f"life = {replaced + ike.overrun if replaced else 0}",
         f"jitter = {ike.jitter}",
     ]
 

@@ -69,6 +69,9 @@ def settings_of(side: Side) -> dict[str, str | int]:
         found["charon.delete_rekeyed_delay"] = side.child.keep_rekeyed
     if side.ike.fragment_size is not None:
         found["charon.fragment_size"] = side.ike.fragment_size
+    if side.ike.version == 2 and side.ike.reauth:
+        # As RFC 7296 2.8.3 has it, which is what charon does by default from 6.0 on.
+        found["charon.make_before_break"] = "yes"
     again = side.ike.retransmission
     if again is not None:
         found["charon.retransmit_timeout"] = str(again.first)

@@ -94,6 +94,11 @@ def test_every_key_has_its_effect() -> None:
     assert net.proposals[0].esn == (True,)
 
 
+def test_an_ike_sa_that_is_made_anew_outlives_that() -> None:
+    (gw,) = read(VALID.replace("life = 4000", "reauth = 5000")).v2
+    assert (gw.reauthenticate_after, gw.lifetime) == (5000, 5500)
+
+
 def test_every_key_of_ikev1_has_its_effect() -> None:
     (old,) = read(VALID).v1
     assert old.responder_only

@@ -14,7 +14,7 @@ from harness.ike.script import with_payloads
 from harness.ike.v2.events import IkeSaClosed, NotifyReceived, PathChanged, PeerAlive, Reason
 from harness.ike.v2.message import Plain
 from harness.ike.v2.script import Change, Script
-from tests.ike.v2.pair import MOON_NET, SUN, SUN_NET, Pair
+from tests.ike.v2.pair import SUN, SUN_NET, Pair
 
 NEW = Address("192.0.2.77", 4500)
 NEWER = Address("192.0.2.78", 4500)
@@ -223,10 +223,14 @@ def test_who_does_not_do_mobike_stays_where_it_is() -> None:
     assert not pair.sun.events(PathChanged)
 
 
-def test_a_rekeyed_ike_sa_moves_too() -> None:
-    pair = Pair((replace(MOON_NET, rekey_after=10.0),)).up()
-    pair.moon.endpoint.commands.rekey_ike(pair.moon.ike, pair.now)
+@pytest.mark.parametrize("end", ["moon", "sun"])
+def test_an_ike_sa_that_either_end_has_rekeyed_moves_as_before(end: str) -> None:
+    moon = Notes()
+    pair = Pair(seams=(moon.script, None)).up()
+    rekeying = getattr(pair, end)
+    rekeying.endpoint.commands.rekey_ike(rekeying.ike, pair.now)
     pair.settle()
     moved(pair).settle()
+    assert [one[:1] for one in moon.sent if one] == [["UPDATE_SA_ADDRESSES"]]
     assert pair.sun.events(PathChanged)[-1].path.remote == NEW
     pair.agree()

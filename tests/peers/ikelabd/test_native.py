@@ -25,6 +25,7 @@ def test_a_side_is_what_ikelabd_reads() -> None:
     connection = NET_NET.with_ike(
         dpd_delay=3, mobike=True, force_encapsulation=True, rekey=100, overrun=20, jitter=7
     ).with_child(life=10, rekey=5, jitter=1, keep_rekeyed=2)
+    connection = connection.with_ike(reauth=90)
     found = read(connection.with_ike(retransmission=Repeated(0.5, 1.8, 2)), "moon")
     assert found.keep_rekeyed == 2
     assert found.settings.retransmission == Retransmission(0.5, 1.8, 2)
@@ -35,6 +36,7 @@ def test_a_side_is_what_ikelabd_reads() -> None:
     assert (str(ike.local_id), str(ike.remote_id)) == ("moon.strongswan.org", "sun.strongswan.org")
     assert (ike.dpd_after, ike.mobike, ike.force_encapsulation) == (3, True, True)
     assert (ike.rekey_after, ike.lifetime, ike.jitter) == (100, 120, 7)
+    assert ike.reauthenticate_after == 90
     (child,) = ike.children
     assert (child.rekey_after, child.lifetime, child.jitter) == (5, 10, 1)
     assert str(child.local[0].start_address) == "10.1.0.0"
@@ -52,6 +54,7 @@ def test_times_of_0_are_never() -> None:
     (ike,) = read(connection, "moon").v2
     (child,) = ike.children
     assert (ike.rekey_after, ike.lifetime, ike.dpd_after) == (None, None, None)
+    assert ike.reauthenticate_after is None
     assert (child.rekey_after, child.lifetime) == (None, None)
 
 

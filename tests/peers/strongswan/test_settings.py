@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import pytest
 
-from harness.peers.strongswan.settings import charon_settings, write_settings
+from harness.peers.strongswan.settings import charon_settings, settings_of, write_settings
+from scenarios.agreements import NET_NET
 
 
 def test_options_by_dotted_name_end_up_in_their_section() -> None:
@@ -28,3 +29,12 @@ def test_sections_are_written_in_braces() -> None:
     assert write_settings({"a": {"b": 1, "c": {"d": "x"}}}) == (
         "a {\n  b = 1\n  c {\n    d = x\n  }\n}"
     )
+
+
+@pytest.mark.parametrize(("version", "wanted"), [(1, None), (2, "yes")])
+def test_who_is_to_reauthenticate_makes_the_new_ike_sa_before_the_old_one_breaks(
+    version: int, wanted: str | None
+) -> None:
+    side = NET_NET.with_ike(version=version, reauth=60).sides["moon"]
+    assert settings_of(side).get("charon.make_before_break") == wanted
+    assert not settings_of(NET_NET.sides["moon"])
