@@ -27,6 +27,7 @@ from harness.peers.connection import Connection
 from harness.peers.contract import IkeSa, Peer
 from harness.peers.ikelabd import Ikelabd
 from scenarios.agreements import NET_NET
+from scenarios.conformance.sas import kept, only_ike
 
 IKE_SA_INIT, INFORMATIONAL = ExchangeType.IKE_SA_INIT, ExchangeType.INFORMATIONAL
 DELETE_IKE = Delete(ProtocolId.IKE)
@@ -68,8 +69,7 @@ class Prober:
     @property
     def ike(self) -> IkeSa:
         """Moon's only IKE SA."""
-        (found,) = self.net.moon.sas()
-        return found
+        return only_ike(self.net.moon)
 
     @property
     def spi(self) -> bytes:
@@ -169,10 +169,7 @@ class Prober:
         assert isinstance(answer.content, Ike)
         found = (answer.content.status, answer.content.payloads)
         assert found == (Status.DECRYPTED, ()), f"sun answered {found}"
-        (theirs,) = self.net.sun.sas()
-        spis = (theirs.initiator_spi, theirs.responder_spi)
-        assert spis == (self.ike.initiator_spi, self.ike.responder_spi), "sun has another IKE SA"
-        assert len(theirs.children) == children, f"sun has {len(theirs.children)} CHILD_SAs"
+        kept(self.net.sun, self.ike, children)
         return self.heard[before:-1]
 
     # An IKE SA that is to be made.

@@ -37,6 +37,7 @@ from harness.peers.ikelabd import Ikelabd
 from harness.peers.strongswan import StrongSwan
 from scenarios.agreements import MOON, SUN
 from scenarios.conformance.prober import PATIENT
+from scenarios.conformance.sas import kept, only_ike
 from scenarios.conformance_ikev1.requests import IKEV1, NAME, first_message
 
 MAIN, QUICK = ExchangeType.IDENTITY_PROTECTION, ExchangeType.QUICK_MODE
@@ -85,8 +86,7 @@ class Prober:
     @property
     def ike(self) -> IkeSa:
         """Moon's only ISAKMP SA."""
-        (found,) = self.net.moon.sas()
-        return found
+        return only_ike(self.net.moon)
 
     @property
     def isakmp(self) -> bytes:
@@ -166,10 +166,7 @@ class Prober:
         self._act(lambda engine, now: engine.check_peer(isakmp, now))
         self.net.moon.await_observed(PeerAlive, after=alive)
         self.told = len(self.heard)
-        (theirs,) = self.net.sun.sas()
-        spis = (theirs.initiator_spi, theirs.responder_spi)
-        assert spis == (self.ike.initiator_spi, self.ike.responder_spi), "sun has another SA"
-        assert len(theirs.children) == children, f"sun has {len(theirs.children)} IPsec SAs"
+        kept(self.net.sun, self.ike, children)
         return self.heard[before:-1]
 
     def answers(self, change: Change) -> bool:

@@ -9,7 +9,7 @@ from functools import partial
 from harness.ike.attributes import Attribute
 from harness.ike.constants_v1 import EncapsulationMode, Flag, PayloadType, ProtocolId
 from harness.ike.constants_v1 import IpsecAttribute as A
-from harness.ike.payload import Payload, first
+from harness.ike.payload import Payload
 from harness.ike.payloads_v1 import (
     Identification,
     Nonce,
@@ -188,9 +188,11 @@ def taken(prober: Prober, change: Change) -> int:
 
 
 def nonce_last(own: tuple[Payload, ...]) -> tuple[Payload, ...]:
-    nonce = first(own, Nonce)
-    assert nonce is not None
-    return (*(one for one in own if one is not nonce), nonce)
+    return tuple(sorted(own, key=lambda one: isinstance(one, Nonce)))
+
+
+def nonce_first(own: tuple[Payload, ...]) -> tuple[Payload, ...]:
+    return tuple(sorted(own, key=lambda one: not isinstance(one, Nonce)))
 
 
 def elsewhere(own: Identification) -> Identification:

@@ -9,7 +9,7 @@ from harness.capture.frames import Isakmp, dissect
 from harness.capture.recording import Frame
 from harness.ike.constants_v1 import ExchangeType, NotifyType
 from harness.ike.payload import first
-from harness.ike.payloads_v1 import Identification
+from harness.ike.payloads_v1 import Identification, Notification
 from harness.ike.script import ALWAYS, with_payloads
 from harness.ike.v1.identity import name_identity, subnet_identity
 from harness.ike.v1.informational import about_isakmp
@@ -19,6 +19,7 @@ from harness.lab.lab import Lab
 from harness.peers.ikelabd import Ikelabd
 from harness.peers.ikelabd.scripted import ScriptedIkelabd
 from scenarios.agreements import MOON
+from scenarios.conformance.changes import with_each
 from scenarios.conformance_ikev1.changes import with_attributes, with_transforms
 from scenarios.conformance_ikev1.prober import FIRST_ODD
 from scenarios.conformance_ikev1.requests import SPI
@@ -27,6 +28,13 @@ from scenarios.conformance_ikev1.test_first_message import (
     test_ikev1_phase1_proposals as phase1_proposals,
 )
 from scenarios.conformance_ikev1.test_ignored import test_ikev1_ignored as ignored
+from scenarios.conformance_ikev1.test_initiator import UNASKED
+from scenarios.conformance_ikev1.test_initiator import test_ikev1_dpd_sequence as dpd_sequence
+from scenarios.conformance_ikev1.test_initiator import (
+    test_ikev1_established_initiator as established_initiator,
+)
+from scenarios.conformance_ikev1.test_initiator import test_ikev1_first_answer as first_answer
+from scenarios.conformance_ikev1.test_initiator import test_ikev1_quick_answer as quick_answer
 from scenarios.conformance_ikev1.test_main_mode import test_ikev1_main_mode as main_mode
 from scenarios.conformance_ikev1.test_quick_mode import test_ikev1_message_id as message_id
 from scenarios.conformance_ikev1.test_quick_mode import (
@@ -124,7 +132,7 @@ def test_a_quick_mode_turns_red_when_it_is_granted_to_nobody(lab: Lab) -> None:
 def test_an_spi_of_zero_turns_red_when_it_is_taken(lab: Lab) -> None:
     script = Script()
     script.received(exchange=QUICK).replace(with_spi(SPI))
-    turns_red(lab, spi_zero, scripted(script), because="spi-zero .*: sun has 1 IPsec SAs")
+    turns_red(lab, spi_zero, scripted(script), because="spi-zero .*: sun has 1 CHILD_SAs")
 
 
 @virtual_time
@@ -132,3 +140,48 @@ def test_a_message_id_turns_red_when_the_isakmp_sa_does_not_survive_it(lab: Lab)
     script = Script()
     script.sent(notify=NotifyType.R_U_THERE_ACK, times=ALWAYS).drop()
     turns_red(lab, message_id, scripted(script), because="message-id-used-before")
+
+
+def test_a_first_answer_turns_red_when_an_added_attribute_is_not_seen(lab: Lab) -> None:
+    script = Script()
+    script.received(exchange=MAIN, times=ALWAYS).replace(
+        with_attributes(lambda own: tuple(one for one in own if one != UNASKED))
+    )
+    turns_red(lab, first_answer, scripted(script), because="attribute-added .*: it comes up")
+
+
+def test_a_quick_answer_turns_red_when_the_identities_are_not_looked_at(lab: Lab) -> None:
+    wanted = subnet_identity("10.1.0.0/16"), subnet_identity("10.2.0.0/16")
+    identities = tuple(one.payload() for one in wanted)
+
+    def as_asked(plain: Plain) -> Plain:
+        others = tuple(one for one in plain.payloads if not isinstance(one, Identification))
+        return plain.forged(payloads=(*others, *identities))
+
+    script = Script()
+    script.received(exchange=QUICK, times=ALWAYS).replace(as_asked)
+    turns_red(lab, quick_answer, scripted(script), because="identities-of-nobody .*: it comes up")
+
+
+@virtual_time
+def test_an_established_initiator_turns_red_when_it_does_not_survive(lab: Lab) -> None:
+    script = Script()
+    script.sent(notify=NotifyType.R_U_THERE_ACK, times=ALWAYS).drop()
+    turns_red(lab, established_initiator, scripted(script), because="delete-in-clear")
+
+
+@virtual_time
+def test_a_dpd_sequence_turns_red_when_any_answer_will_do(lab: Lab) -> None:
+    asked = [b""]
+
+    def remembered(plain: Plain) -> Plain:
+        asked[0] = plain.payloads[-1].data
+        return plain
+
+    def taken_for_right(plain: Plain) -> Plain:
+        return with_each(Notification, lambda own: replace(own, data=asked[0]))(plain)
+
+    script = Script()
+    script.sent(notify=NotifyType.R_U_THERE, times=ALWAYS).replace(remembered)
+    script.received(notify=NotifyType.R_U_THERE_ACK, times=ALWAYS).replace(taken_for_right)
+    turns_red(lab, dpd_sequence, scripted(script), because="answered-with-another-number")

@@ -32,7 +32,7 @@ from harness.ike.v1.configuration import Lifetime, Phase1
 from harness.ike.v1.lifetimes import agreed_lifetime, lifetime_attributes, read_lifetime
 from harness.ike.v1.reasons import Reason
 from harness.ike.v1.refusal import Refusal, Unacceptable
-from harness.ike.v1.sa_rules import check_conflicts, check_situation
+from harness.ike.v1.sa_rules import check_attributes, check_conflicts, check_situation
 
 A = Phase1Attribute
 _TOLD = 16
@@ -171,6 +171,10 @@ def check_answer(offered: SecurityAssociation, answer: SecurityAssociation) -> P
         raise _unoffered(str(why)) from None
     for transform in offered.proposals[0].transforms:
         if replace(read_transform(transform), lifetime=chosen.lifetime) == chosen:
+            try:
+                check_attributes(transform, transforms[0])
+            except Unacceptable as why:
+                raise _unoffered(str(why)) from None
             return chosen
     raise _unoffered(str(chosen))
 

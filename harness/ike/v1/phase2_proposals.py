@@ -29,7 +29,7 @@ from harness.ike.v1.lifetimes import (
 )
 from harness.ike.v1.reasons import Reason
 from harness.ike.v1.refusal import Refusal, Unacceptable
-from harness.ike.v1.sa_rules import check_conflicts, check_situation
+from harness.ike.v1.sa_rules import check_attributes, check_conflicts, check_situation
 
 A = IpsecAttribute
 _TOLD = 16
@@ -221,6 +221,10 @@ def check_answer(
         raise _unoffered(str(why)) from None
     for transform in offered.proposals[0].transforms:
         if replace(read_transform(transform), lifetime=chosen.lifetime) == chosen:
+            try:
+                check_attributes(transform, transforms[0])
+            except Unacceptable as why:
+                raise _unoffered(str(why)) from None
             return chosen, proposal.spi
     raise _unoffered(str(chosen))
 

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable
 
 from harness.ike.attributes import Attribute
 from harness.ike.constants_v1 import NotifyType, Situation
-from harness.ike.payloads_v1 import SecurityAssociation
+from harness.ike.payloads_v1 import SecurityAssociation, Transform
 from harness.ike.v1.reasons import Reason
 from harness.ike.v1.refusal import Refusal, Unacceptable
 
@@ -31,3 +31,10 @@ def check_conflicts(attributes: Iterable[Attribute], several: Container[int]) ->
     for one in attributes:
         if one.type not in several and values.setdefault(one.type, one.number) != one.number:
             raise Unacceptable(f"attribute {one.type} with two values")
+
+
+def check_attributes(offered: Transform, answered: Transform) -> None:
+    """Raise `Unacceptable` where an answer has other attributes than the offer (RFC 2409 5)."""
+    here, there = (sorted(one.type for one in each.attributes) for each in (offered, answered))
+    if here != there:
+        raise Unacceptable(f"attributes {there} instead of {here}")
