@@ -3,32 +3,47 @@
 
 from dataclasses import replace
 
-from harness.network.topology import NodeSpec, Role, Topology, Wire, interface, route
+from harness.network.topology import (
+    Interface,
+    NodeSpec,
+    Role,
+    Topology,
+    Wire,
+    interface,
+    route,
+)
+
+
+def _between(name: str, first: Interface, second: Interface) -> Wire:
+    return Wire(name, (first, second))
+
+
+ALICE = NodeSpec("alice", Role.HOST, (route("default", "10.1.0.1"),))
+BOB = NodeSpec("bob", Role.HOST, (route("default", "10.2.0.1"),))
+SUN = NodeSpec("sun", Role.GATEWAY, (route("10.1.0.0/16", "192.168.0.1"),))
+NAT = NodeSpec("nat", Role.NAT, outside="outside")
+MOON_LAN = _between(
+    "moon-lan",
+    interface("alice", "eth0", "10.1.0.10/16"),
+    interface("moon", "eth1", "10.1.0.1/16"),
+)
+SUN_LAN = _between(
+    "sun-lan",
+    interface("sun", "eth1", "10.2.0.1/16"),
+    interface("bob", "eth0", "10.2.0.10/16"),
+)
 
 MOON_SUN = Topology(
     "moon-sun",
+    (ALICE, NodeSpec("moon", Role.GATEWAY, (route("10.2.0.0/16", "192.168.0.2"),)), SUN, BOB),
     (
-        NodeSpec("alice", Role.HOST, (route("default", "10.1.0.1"),)),
-        NodeSpec("moon", Role.GATEWAY, (route("10.2.0.0/16", "192.168.0.2"),)),
-        NodeSpec("sun", Role.GATEWAY, (route("10.1.0.0/16", "192.168.0.1"),)),
-        NodeSpec("bob", Role.HOST, (route("default", "10.2.0.1"),)),
-    ),
-    (
-        Wire(
+        _between(
             "wan",
-            (
-                interface("moon", "eth0", "192.168.0.1/24"),
-                interface("sun", "eth0", "192.168.0.2/24"),
-            ),
+            interface("moon", "eth0", "192.168.0.1/24"),
+            interface("sun", "eth0", "192.168.0.2/24"),
         ),
-        Wire(
-            "moon-lan",
-            (interface("alice", "eth0", "10.1.0.10/16"), interface("moon", "eth1", "10.1.0.1/16")),
-        ),
-        Wire(
-            "sun-lan",
-            (interface("sun", "eth1", "10.2.0.1/16"), interface("bob", "eth0", "10.2.0.10/16")),
-        ),
+        MOON_LAN,
+        SUN_LAN,
     ),
 )
 
@@ -41,32 +56,30 @@ MOON_SUN_IPV6 = Topology(
         NodeSpec("bob", Role.HOST, (route("default", "fd02::1"),)),
     ),
     (
-        Wire(
+        _between(
             "wan",
-            (
-                interface("moon", "eth0", "2001:db8::1/64"),
-                interface("sun", "eth0", "2001:db8::2/64"),
-            ),
+            interface("moon", "eth0", "2001:db8::1/64"),
+            interface("sun", "eth0", "2001:db8::2/64"),
         ),
-        Wire(
+        _between(
             "moon-lan",
-            (interface("alice", "eth0", "fd01::10/64"), interface("moon", "eth1", "fd01::1/64")),
+            interface("alice", "eth0", "fd01::10/64"),
+            interface("moon", "eth1", "fd01::1/64"),
         ),
-        Wire(
+        _between(
             "sun-lan",
-            (interface("sun", "eth1", "fd02::1/64"), interface("bob", "eth0", "fd02::10/64")),
+            interface("sun", "eth1", "fd02::1/64"),
+            interface("bob", "eth0", "fd02::10/64"),
         ),
     ),
 )
 
 # The gateways have a way to each other in both IP versions, the hosts one only: a packet that is
 # not put into the tunnel of the other version would find its way in clear.
-_TWO_VERSIONS = Wire(
+_TWO_VERSIONS = _between(
     "wan",
-    (
-        interface("moon", "eth0", "192.168.0.1/24", "2001:db8::1/64"),
-        interface("sun", "eth0", "192.168.0.2/24", "2001:db8::2/64"),
-    ),
+    interface("moon", "eth0", "192.168.0.1/24", "2001:db8::1/64"),
+    interface("sun", "eth0", "192.168.0.2/24", "2001:db8::2/64"),
 )
 IPV6_IN_IPV4 = replace(
     MOON_SUN_IPV6, name="ipv6-in-ipv4", wires=(_TWO_VERSIONS, *MOON_SUN_IPV6.wires[1:])
@@ -77,73 +90,67 @@ HOST_TO_HOST = Topology(
     "host-to-host",
     (NodeSpec("host1"), NodeSpec("host3")),
     (
-        Wire(
+        _between(
             "wan",
-            (
-                interface("host1", "eth0", "10.0.0.1/24", "2001:db8::1/64"),
-                interface("host3", "eth0", "10.0.0.3/24", "2001:db8::3/64"),
-            ),
+            interface("host1", "eth0", "10.0.0.1/24", "2001:db8::1/64"),
+            interface("host3", "eth0", "10.0.0.3/24", "2001:db8::3/64"),
         ),
     ),
 )
 
 # A SEIL router's interfaces, and the one gateway that it knows.
-SEIL_LAN = Wire(
-    "seil-lan",
-    (interface("left", "eth0", "192.168.1.10/24"), interface("seil", "ge1", "192.168.1.1/24")),
-)
-SUN_LAN = Wire(
-    "sun-lan",
-    (interface("sun", "eth1", "192.168.2.1/24"), interface("right", "eth0", "192.168.2.10/24")),
-)
 LEFT = NodeSpec("left", Role.HOST, (route("default", "192.168.1.1"),))
+SEIL_ROUTER = NodeSpec("seil", Role.GATEWAY, (route("192.168.2.0/24", "10.0.0.2"),))
+SUN_BEHIND_NAT = NodeSpec("sun", Role.GATEWAY, (route("default", "172.16.0.1"),))
 RIGHT = NodeSpec("right", Role.HOST, (route("default", "192.168.2.1"),))
+INSIDE = _between(
+    "inside",
+    interface("nat", "inside", "172.16.0.1/24"),
+    interface("sun", "eth0", "172.16.0.10/24"),
+)
+SEIL_LANS = (
+    _between(
+        "seil-lan",
+        interface("left", "eth0", "192.168.1.10/24"),
+        interface("seil", "ge1", "192.168.1.1/24"),
+    ),
+    _between(
+        "sun-lan",
+        interface("sun", "eth1", "192.168.2.1/24"),
+        interface("right", "eth0", "192.168.2.10/24"),
+    ),
+)
 
 SEIL = Topology(
     "seil",
     (
         LEFT,
-        NodeSpec("seil", Role.GATEWAY, (route("192.168.2.0/24", "10.0.0.2"),)),
+        SEIL_ROUTER,
         NodeSpec("sun", Role.GATEWAY, (route("192.168.1.0/24", "10.0.0.1"),)),
         RIGHT,
     ),
     (
-        Wire(
+        _between(
             "wan",
-            (interface("seil", "ge0", "10.0.0.1/24"), interface("sun", "eth0", "10.0.0.2/24")),
+            interface("seil", "ge0", "10.0.0.1/24"),
+            interface("sun", "eth0", "10.0.0.2/24"),
         ),
-        SEIL_LAN,
-        SUN_LAN,
+        *SEIL_LANS,
     ),
 )
 
 # sun is behind a real NAPT; the router's outside is where the SEIL believes it to be.
 SEIL_NAT = Topology(
     "seil-nat",
+    (LEFT, SEIL_ROUTER, NAT, SUN_BEHIND_NAT, RIGHT),
     (
-        LEFT,
-        NodeSpec("seil", Role.GATEWAY, (route("192.168.2.0/24", "10.0.0.2"),)),
-        NodeSpec("nat", Role.NAT, outside="outside"),
-        NodeSpec("sun", Role.GATEWAY, (route("default", "172.16.0.1"),)),
-        RIGHT,
-    ),
-    (
-        Wire(
+        _between(
             "wan",
-            (
-                interface("seil", "ge0", "10.0.0.1/24"),
-                interface("nat", "outside", "10.0.0.2/24"),
-            ),
+            interface("seil", "ge0", "10.0.0.1/24"),
+            interface("nat", "outside", "10.0.0.2/24"),
         ),
-        Wire(
-            "inside",
-            (
-                interface("nat", "inside", "172.16.0.1/24"),
-                interface("sun", "eth0", "172.16.0.10/24"),
-            ),
-        ),
-        SEIL_LAN,
-        SUN_LAN,
+        INSIDE,
+        *SEIL_LANS,
     ),
 )
 
@@ -153,35 +160,24 @@ SEIL_NAT_NAT = Topology(
     (
         LEFT,
         NodeSpec("seil", Role.GATEWAY, (route("default", "172.17.0.1"),)),
-        NodeSpec("seil-nat", Role.NAT, outside="outside"),
-        NodeSpec("nat", Role.NAT, outside="outside"),
-        NodeSpec("sun", Role.GATEWAY, (route("default", "172.16.0.1"),)),
+        replace(NAT, name="seil-nat"),
+        NAT,
+        SUN_BEHIND_NAT,
         RIGHT,
     ),
     (
-        Wire(
+        _between(
             "seil-inside",
-            (
-                interface("seil", "ge0", "172.17.0.10/24"),
-                interface("seil-nat", "inside", "172.17.0.1/24"),
-            ),
+            interface("seil", "ge0", "172.17.0.10/24"),
+            interface("seil-nat", "inside", "172.17.0.1/24"),
         ),
-        Wire(
+        _between(
             "wan",
-            (
-                interface("seil-nat", "outside", "10.0.0.1/24"),
-                interface("nat", "outside", "10.0.0.2/24"),
-            ),
+            interface("seil-nat", "outside", "10.0.0.1/24"),
+            interface("nat", "outside", "10.0.0.2/24"),
         ),
-        Wire(
-            "inside",
-            (
-                interface("nat", "inside", "172.16.0.1/24"),
-                interface("sun", "eth0", "172.16.0.10/24"),
-            ),
-        ),
-        SEIL_LAN,
-        SUN_LAN,
+        INSIDE,
+        *SEIL_LANS,
     ),
 )
 
@@ -189,36 +185,20 @@ SEIL_NAT_NAT = Topology(
 # for alice's subnet leads to the router, so that the tunnel's policies see packets to protect.
 NAT_IN_PATH = Topology(
     "nat-in-path",
+    (ALICE, NodeSpec("moon", Role.GATEWAY, (route("default", "172.16.0.1"),)), NAT, SUN, BOB),
     (
-        NodeSpec("alice", Role.HOST, (route("default", "10.1.0.1"),)),
-        NodeSpec("moon", Role.GATEWAY, (route("default", "172.16.0.1"),)),
-        NodeSpec("nat", Role.NAT, outside="outside"),
-        NodeSpec("sun", Role.GATEWAY, (route("10.1.0.0/16", "192.168.0.1"),)),
-        NodeSpec("bob", Role.HOST, (route("default", "10.2.0.1"),)),
-    ),
-    (
-        Wire(
+        _between(
             "wan",
-            (
-                interface("nat", "outside", "192.168.0.1/24"),
-                interface("sun", "eth0", "192.168.0.2/24"),
-            ),
+            interface("nat", "outside", "192.168.0.1/24"),
+            interface("sun", "eth0", "192.168.0.2/24"),
         ),
-        Wire(
+        _between(
             "inside",
-            (
-                interface("moon", "eth0", "172.16.0.10/24"),
-                interface("nat", "inside", "172.16.0.1/24"),
-            ),
+            interface("moon", "eth0", "172.16.0.10/24"),
+            interface("nat", "inside", "172.16.0.1/24"),
         ),
-        Wire(
-            "moon-lan",
-            (interface("alice", "eth0", "10.1.0.10/16"), interface("moon", "eth1", "10.1.0.1/16")),
-        ),
-        Wire(
-            "sun-lan",
-            (interface("sun", "eth1", "10.2.0.1/16"), interface("bob", "eth0", "10.2.0.10/16")),
-        ),
+        MOON_LAN,
+        SUN_LAN,
     ),
 )
 
@@ -226,31 +206,27 @@ NAT_IN_PATH = Topology(
 TWO_WAYS = Topology(
     "two-ways",
     (
-        NodeSpec("alice", Role.HOST, (route("default", "10.1.0.1"),)),
+        ALICE,
         NodeSpec(
             "moon",
             Role.GATEWAY,
             (route("10.2.0.0/16", "192.168.0.2"), route("default", "172.16.0.1")),
         ),
-        NodeSpec("nat", Role.NAT, (route("192.168.0.0/24", "192.168.1.2"),), outside="outside"),
-        NodeSpec("sun", Role.GATEWAY, (route("10.1.0.0/16", "192.168.0.1"),)),
-        NodeSpec("bob", Role.HOST, (route("default", "10.2.0.1"),)),
+        replace(NAT, routes=(route("192.168.0.0/24", "192.168.1.2"),)),
+        SUN,
+        BOB,
     ),
     (
         *MOON_SUN.wires,
-        Wire(
+        _between(
             "inside",
-            (
-                interface("moon", "eth2", "172.16.0.10/24"),
-                interface("nat", "inside", "172.16.0.1/24"),
-            ),
+            interface("moon", "eth2", "172.16.0.10/24"),
+            interface("nat", "inside", "172.16.0.1/24"),
         ),
-        Wire(
+        _between(
             "outside",
-            (
-                interface("nat", "outside", "192.168.1.1/24"),
-                interface("sun", "eth2", "192.168.1.2/24"),
-            ),
+            interface("nat", "outside", "192.168.1.1/24"),
+            interface("sun", "eth2", "192.168.1.2/24"),
         ),
     ),
 )
