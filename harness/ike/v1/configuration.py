@@ -228,13 +228,15 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What strangers can make an engine hold, in number of things and seconds.
+    """What strangers and peers can make an engine hold, in number of things and seconds.
 
-    Beyond `half_open` negotiations the oldest that has shown no life is given up.
+    Beyond `half_open` negotiations the oldest that has shown no life is given up. Where there are
+    `isakmp_sas`, negotiations counted, no first message is answered any more.
     """
 
     half_open: int = 256
     half_open_time: float = 30.0
+    isakmp_sas: int = 100_000
     quick_modes: int = 64
     remembered: int = 64
     events: int = 10_000

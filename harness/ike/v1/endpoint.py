@@ -249,6 +249,8 @@ class Endpoint:
         """Begin as responder, or say NO-PROPOSAL-CHOSEN and keep nothing."""
         if message.flags & Flag.ENCRYPTION or message.message_id:
             raise Ignored("a first message that is encrypted or has a message id")
+        if len(self._hub.sessions) >= self._hub.limits.isakmp_sas:
+            raise Ignored("too many ISAKMP SAs to make another")
         path = Path(arrived.destination, arrived.source)
         cookie = self._hub.new_cookie()
         try:

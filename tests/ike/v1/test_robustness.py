@@ -155,6 +155,15 @@ def test_a_flood_from_spoofed_addresses_keeps_an_established_sa_and_the_limits()
     assert reasons <= {Reason.OVERLOADED, Reason.TIMEOUT}
 
 
+def test_a_peer_makes_no_more_isakmp_sas_than_the_limit():
+    pair = Pair(limits=Limits(isakmp_sas=1))
+    pair.up()
+    pair.a.endpoint.rekey_isakmp(pair.a.endpoint.isakmp_sas()[0], pair.now)
+    pair.run()
+    assert pair.b.only(Refused).why == "too many ISAKMP SAs to make another"
+    assert len(pair.b.endpoint.isakmp_sas()) == 1
+
+
 def test_garbage_from_nobody_is_counted_only_so_far():
     pair = Pair(limits=Limits(events=20))
     for number in range(100):

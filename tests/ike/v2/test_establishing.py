@@ -157,6 +157,23 @@ def test_a_cookie_is_asked_for_when_many_are_half_open() -> None:
     assert pair.moon.events(CookieDemanded)
 
 
+def test_a_peer_makes_no_more_ike_sas_than_the_limit() -> None:
+    pair = Pair(settings=Settings(most_ike_sas=1)).up()
+    pair.moon.endpoint.commands.initiate("gw", pair.now)
+    pair.settle()
+    assert pair.sun.events(Refused)[0].why == "There are too many IKE SAs."
+    assert len(pair.sun.endpoint.all_sas()) == 1
+
+
+def test_a_peer_makes_no_more_child_sas_than_the_limit() -> None:
+    pair = Pair(settings=Settings(most_children=1)).up()
+    pair.moon.endpoint.commands.create_child(pair.moon.ike, "net", pair.now)
+    pair.settle()
+    (failed,) = pair.moon.events(ChildSaFailed)
+    assert failed.notify == NotifyType.NO_ADDITIONAL_SAS
+    pair.agree()
+
+
 def test_a_flood_leaves_an_established_sa_alone_and_little_memory_used() -> None:
     pair = Pair(settings=Settings(cookie_threshold=10, half_open_limit=20)).up()
     flood = Pair(seed=99)
