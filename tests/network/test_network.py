@@ -70,6 +70,42 @@ def test_a_topology_is_built_as_it_is_written(lab: Lab) -> None:
     lab.run(body)
 
 
+def test_a_node_gets_other_addresses_and_its_routes_along_with_them(lab: Lab) -> None:
+    async def listed(network: Network, *argv: str) -> list[str]:
+        shown = await network.node("moon").run(["ip", "-4", "-brief", *argv])
+        return shown.stdout.decode().splitlines()
+
+    async def body(spawner: Spawner) -> None:
+        async with Network.up(MOON_SUN, spawner) as network:
+            routes = await listed(network, "route")
+            assert "10.2.0.0/16 via 192.168.0.2 dev eth0" in "\n".join(routes)
+            await network.readdress("moon", "wan", "192.168.0.3/24")
+            (shown,) = await listed(network, "address", "show", "dev", "eth0")
+            assert shown.split()[2:] == ["192.168.0.3/24"]
+            moved = [one.replace("192.168.0.1", "192.168.0.3") for one in routes]
+            assert sorted(await listed(network, "route")) == sorted(moved)
+            await network.readdress("moon", "wan")
+            assert await listed(network, "address", "show", "dev", "eth0") == []
+            assert not [one for one in await listed(network, "route") if "eth0" in one]
+            await network.readdress("moon", "wan", "192.168.0.1/24")
+            assert (await network.ping("alice", "bob")).received == 1
+
+    lab.run(body)
+
+
+def test_only_an_end_of_a_wire_that_there_is_gets_another_address(lab: Lab) -> None:
+    async def body(spawner: Spawner) -> None:
+        async with Network.up(MOON_SUN, spawner) as network:
+            with pytest.raises(NetworkError, match="node 'alice' has no end of wire 'wan'"):
+                await network.readdress("alice", "wan", "192.168.0.3/24")
+            with pytest.raises(TopologyError, match="has no wire 'lan'"):
+                await network.readdress("moon", "lan", "192.168.0.3/24")
+            with pytest.raises(TopologyError, match="interface 'eth0' of node 'moon'"):
+                await network.readdress("moon", "wan", "192.168.0.300/24")
+
+    lab.run(body)
+
+
 def test_a_node_is_rooted_in_its_image(lab: Lab, small_image: Path) -> None:
     async def body(spawner: Spawner) -> None:
         roots = {"moon": small_image, "sun": [small_image], "alice": None}
