@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from harness.ike import payloads_v1 as v1
 from harness.ike import payloads_v2 as v2
 from harness.ike.constants_v1 import ExchangeType
 from harness.ike.constants_v2 import AuthMethod
@@ -11,6 +12,7 @@ from harness.verdict.diagnosis.context import Circumstances
 from harness.verdict.diagnosis.failures import Failure
 from harness.verdict.diagnosis.findings import Cause, Diagnosis, Row, remedy
 from harness.verdict.diagnosis.identities import claimed, explain_identity
+from harness.verdict.diagnosis.methods import method_remedies
 from harness.verdict.diagnosis.wishes import Setting, Wishes
 
 PSK = "pre-shared key"
@@ -59,16 +61,13 @@ def undecided(failure: Failure, around: Circumstances) -> Diagnosis:
 
 
 def _explain_method(failure: Failure, around: Circumstances) -> Diagnosis | None:
-    """A pre-shared key where a signature is expected, or the other way round (IKEv2)."""
+    """A pre-shared key where a signature is expected, or the other way round."""
     asker, refuser = around.of(failure)
-    proof = failure.asked.one(v2.Authentication)
-    if failure.version != 2 or proof is None or refuser is None or refuser.method is None:
-        return None
-    used = "psk" if proof.method == AuthMethod.SHARED_KEY_MESSAGE_INTEGRITY_CODE else "pubkey"
-    if used == refuser.method:
+    used = _method_used(failure)
+    if not used or refuser is None or refuser.method in (None, used):
         return None
     words = {"psk": f"a {PSK}", "pubkey": "a signature"}
-    wanted = words[refuser.method]
+    wanted = words[refuser.method or ""]
     return Diagnosis(
         Cause.METHOD,
         f"{failure.asker} authenticates with {words[used]}, and {failure.refuser} expects "
@@ -79,11 +78,23 @@ def _explain_method(failure: Failure, around: Circumstances) -> Diagnosis | None
         failure.notify,
         (Row("authentication", words[used], wanted, True),),
         (
-            *remedy(asker, Setting.METHOD, refuser.method),
-            *remedy(refuser, Setting.METHOD, used),
+            *method_remedies(asker, refuser.method or "", failure.refuser, refuser),
+            *method_remedies(refuser, used, failure.asker, asker),
         ),
         frames=failure.frames,
     )
+
+
+def _method_used(failure: Failure) -> str:
+    """How the message proves who sent it: `psk`, `pubkey`, or nothing where it does not."""
+    if failure.version == 1:
+        if failure.asked.one(v1.Signature) is not None:
+            return "pubkey"
+        return "psk" if failure.asked.one(v1.Hash) is not None else ""
+    proof = failure.asked.one(v2.Authentication)
+    if proof is None:
+        return ""
+    return "psk" if proof.method == AuthMethod.SHARED_KEY_MESSAGE_INTEGRITY_CODE else "pubkey"
 
 
 # -- the secret ---------------------------------------------------------------------------------

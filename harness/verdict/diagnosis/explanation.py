@@ -27,7 +27,7 @@ from harness.verdict.diagnosis.context import Circumstances
 from harness.verdict.diagnosis.failures import Failure, Stage
 from harness.verdict.diagnosis.findings import Cause, Diagnosis, Row
 from harness.verdict.diagnosis.offers import group_named, union
-from harness.verdict.diagnosis.proposals import explain_proposals, offer_of, shown
+from harness.verdict.diagnosis.proposals import explain_mode, explain_proposals, offer_of, shown
 from harness.verdict.diagnosis.selectors import explain_selectors
 from harness.verdict.diagnosis.silence import explain_cookies, explain_silence
 
@@ -92,7 +92,9 @@ def _refused_v1(failure: Failure, around: Circumstances) -> Diagnosis:
     if failure.stage is Stage.CHILD:
         if failure.code in proposals and failure.asked.one(SecurityAssociationV1) is not None:
             return explain_selectors_first(failure, around)
-        return explain_selectors(failure, around) or _refused(failure)
+        return (
+            explain_selectors(failure, around) or explain_mode(failure, around) or _refused(failure)
+        )
     if failure.code in proposals and failure.stage is Stage.IKE:
         return explain_proposals(failure, around)
     if failure.stage is Stage.IKE and failure.exchange == "Aggressive Mode":

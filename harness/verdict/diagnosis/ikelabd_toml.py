@@ -50,6 +50,8 @@ class IkelabdToml:
 
     def spell(self, wishes: Wishes, setting: Setting, value: Value) -> tuple[Spelled, ...]:
         """See Spelling."""
+        if setting is Setting.METHOD:
+            return self._method(str(value))
         key = _KEYS.get(setting)
         text = _text(setting, value)
         if key is None or text is None:
@@ -59,6 +61,14 @@ class IkelabdToml:
         if place is None:
             return (Spelled(f"{path} = {text}", "", self.file),)
         return (Spelled(f"{path} = {text}", place.text, place.where),)
+
+    def _method(self, method: str) -> tuple[Spelled, ...]:
+        """What there must not be beside the other method's lines: it is told by those."""
+        keys = ("certificate", "private-key", "authority") if method == "psk" else ("secret",)
+        path = f"connection.{self.connection}"
+        lines = " and ".join(f"{path}.{key}" for key in keys)
+        own = "" if method == "psk" else f", and {path}.private-key = <the key of the certificate>"
+        return (Spelled(f"no line {lines}{own}", f"{lines} = <what is there>", self.file),)
 
 
 def _text(setting: Setting, value: Value) -> str | None:

@@ -21,6 +21,7 @@ from harness.verdict.diagnosis.comparison import Nearest, compare, only_key_leng
 from harness.verdict.diagnosis.context import Circumstances, address_of
 from harness.verdict.diagnosis.failures import Failure, Stage
 from harness.verdict.diagnosis.findings import Cause, Diagnosis, Remedy, Row, remedy
+from harness.verdict.diagnosis.methods import method_remedies
 from harness.verdict.diagnosis.offers import lifetime_text, offered_v1, offered_v2, union
 from harness.verdict.diagnosis.strongswan_proposals import write_proposal
 from harness.verdict.diagnosis.wishes import Lifetime, Setting, Wishes, proposals_of
@@ -81,6 +82,35 @@ def explain_proposals(failure: Failure, around: Circumstances) -> Diagnosis:
     rows = tuple(_rows(offer, offer.alternatives, wanted, ()))
     return _undecided(
         failure, rows, f"a proposal is acceptable by the configuration of {failure.refuser}"
+    )
+
+
+def explain_mode(failure: Failure, around: Circumstances) -> Diagnosis | None:
+    """Tunnel against transport mode, where a Quick Mode is refused for its identities.
+
+    A responder looks for its connection by both; what it then minds its answer does not say.
+    """
+    asker, refuser = around.of(failure)
+    offer = offer_of(failure)
+    if offer is None or refuser is None or refuser.mode is None:
+        return None
+    offered = union(offer.alternatives, Aspect.MODE)
+    if refuser.mode in offered:
+        return None
+    return Diagnosis(
+        Cause.MODE,
+        f"{failure.asker} asks for {offered[0]} mode, and {failure.refuser} wants "
+        f"{refuser.mode} mode: it answered {failure.notify}.",
+        failure.asker,
+        failure.refuser,
+        failure.exchange,
+        failure.notify,
+        (Row(Aspect.MODE.value, offered[0], refuser.mode, True),),
+        (
+            *remedy(asker, Setting.MODE, refuser.mode),
+            *remedy(refuser, Setting.MODE, offered[0]),
+        ),
+        frames=failure.frames,
     )
 
 
@@ -211,6 +241,8 @@ def _remedies(
     refuser: Wishes,
 ) -> Iterator[Remedy]:
     """Let each side take what the other one has, where it differs."""
+    if Aspect.AUTHENTICATION in nearest.differing:
+        yield from _methods(nearest, asker, refuser)
     if asker is not None:
         own = asker.alternatives(kind)
         mine = compare(own, (nearest.offered,), ASPECTS[kind][:-1])
@@ -220,6 +252,16 @@ def _remedies(
     place = refuser.alternatives(kind).index(nearest.wanted)
     changes = {one: nearest.offered[one] for one in nearest.differing}
     yield from _changed(refuser, kind, place, changes, nearest.offered)
+
+
+def _methods(nearest: Nearest, asker: Wishes | None, refuser: Wishes) -> Iterator[Remedy]:
+    for wishes, other, chosen in (
+        (asker, refuser, nearest.wanted),
+        (refuser, asker, nearest.offered),
+    ):
+        method = "psk" if chosen[Aspect.AUTHENTICATION][0] == "pre-shared key" else "pubkey"
+        name = "the other end" if other is None else other.node
+        yield from method_remedies(wishes, method, name, other)
 
 
 def _changed(
@@ -234,9 +276,6 @@ def _changed(
     changes = {aspect: values[:1] for aspect, values in changes.items() if ANY not in values}
     if Aspect.MODE in changes:
         yield from remedy(wishes, Setting.MODE, changes[Aspect.MODE][0])
-    if Aspect.AUTHENTICATION in changes:
-        named = changes[Aspect.AUTHENTICATION][0]
-        yield from remedy(wishes, Setting.METHOD, "psk" if named == "pre-shared key" else "pubkey")
     algorithms: dict[Aspect, tuple[str, ...]] = {
         aspect: values
         for aspect, values in changes.items()

@@ -62,6 +62,9 @@ class SwanctlConf:
         if setting is Setting.AGGRESSIVE_PSK:
             name = "charon.i_dont_care_about_security_and_use_aggressive_mode_psk"
             return (Spelled(f"{name} = yes", "", "strongswan.conf"),)
+        if setting is Setting.METHOD:
+            # Each end proves itself on its own: what is to be changed is changed for both.
+            return tuple(self._method(wishes, end, str(value)) for end in ("local", "remote"))
         if setting is Setting.SECRET:
             known = wishes.place(setting) or Place("", "swanctl.conf")
             text = f"secrets.{self.secret}.secret = <{value}>"
@@ -74,6 +77,15 @@ class SwanctlConf:
         if place is None:
             return (Spelled(f"{path} = {written}", "", "swanctl.conf"),)
         return (Spelled(f"{path} = {written}", place.text, place.where),)
+
+    def _method(self, wishes: Wishes, end: str, method: str) -> Spelled:
+        path = f"connections.{self.connection}.{end}.auth"
+        known = wishes.place(Setting.METHOD)
+        if known is None:
+            return Spelled(f"{path} = {method}", "", "swanctl.conf")
+        where = "swanctl.conf" if end == "remote" and " line " in known.where else known.where
+        instead = known.text.replace(".local.", f".{end}.")
+        return Spelled(f"{path} = {method}", instead, where)
 
 
 def _text(setting: Setting, value: Value) -> str | None:

@@ -243,3 +243,19 @@ def test_no_text_is_an_error_to_any_reader(one: str, other: str) -> None:
         read_seil_file(text, "moon", "seil.conf")
         for path in ("/run/ikelabd.native", "/run/ikelabd.racoon", "/load-conn.json"):
             wishes_of(Given("moon", {path: text, "/load-shared.json": other}))
+
+
+def test_another_method_is_spelled_with_all_that_it_changes() -> None:
+    found = agreement(NET_NET)
+    spelled = {
+        dialect: [one.text for one in wishes.spelling.spell(wishes, Setting.METHOD, "pubkey")]
+        for dialect, wishes in found.items()
+    }
+    both = [f"connections.net-net.{end}.auth = pubkey" for end in ("local", "remote")]
+    path = "connection.net-net"
+    assert spelled == {
+        "vici": both,
+        "swanctl.conf": both,
+        "ipsec.conf": ["authby=pubkey"],
+        "native": [f"no line {path}.secret, and {path}.private-key = <the key of the certificate>"],
+    }

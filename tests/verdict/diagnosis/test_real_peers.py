@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,22 @@ from harness.lab.lab import Lab, Roots
 from harness.lab.net import Net
 from harness.network.spawner import Spawner
 from harness.network.topologies import MOON_SUN
-from harness.peers.connection import Connection, PreSharedKey, Side
+from harness.peers.connection import Certificate, Connection, PreSharedKey, Side
 from harness.peers.contract import Peer
+from harness.peers.credentials import Authority
 from harness.plugin.options import DEFAULT_PEER, PEERS
 from harness.verdict.diagnosis.alternatives import Alternative
 from harness.verdict.diagnosis.findings import Cause, Diagnosis, Remedy
 from harness.verdict.diagnosis.strongswan_proposals import write_proposal
 from harness.verdict.diagnosis.wishes import Setting
-from scenarios.agreements import NET_NET
+from scenarios.agreements import AUTHORITY, MOON, NET_NET, SUN
 
 V1 = NET_NET.with_ike(version=1, proposals=("aes256-sha256-modp1536",)).with_child(
     proposals=("aes256-sha256",)
 )
 V2 = NET_NET
+STRANGER = Authority("another CA", AUTHORITY.now)
+LONG_AGO = AUTHORITY.now - timedelta(days=365)
 WITHIN = 10.0
 
 
@@ -38,13 +42,37 @@ def end(connection: Connection, node: str, which: str, **changes: Any) -> Connec
     return replace(connection, sides={**connection.sides, node: changed})
 
 
+def certified(connection: Connection, moon: Certificate, *, trusted: str = "") -> Connection:
+    """The connection with RSA certificates, moon's is this one; sun may trust another authority."""
+    own = AUTHORITY.certify(SUN.identity, kind="rsa")
+    own = replace(own, authority=trusted or own.authority)
+    return connection.authenticated_by(moon, on="moon").authenticated_by(own, on="sun")
+
+
+def of_moon(authority: Authority = AUTHORITY, **changes: Any) -> Certificate:
+    """Moon's certificate of an authority; what moon trusts is the one of the lab."""
+    issued = authority.certify(MOON.identity, kind="rsa", **changes)
+    return replace(issued, authority=AUTHORITY.pem)
+
+
+def between_hosts(connection: Connection) -> Connection:
+    """The connection for the gateways' own traffic, which transport mode can protect."""
+    for node in connection.sides:
+        connection = connection.with_subnets(on=node, local=(), remote=())
+    return connection
+
+
 @dataclass(frozen=True)
 class Case:
-    """Two sides that do not agree, the cause, and the rows in which they differ."""
+    """Two sides that do not agree, the cause, and the rows in which they differ.
+
+    `only` is the node on which it can be mended, where that is not both.
+    """
 
     connection: Connection
     cause: Cause
     differing: tuple[str, ...]
+    only: str = ""
 
 
 CASES = {
@@ -102,6 +130,25 @@ CASES = {
         Cause.IDENTITY,
         ("identity of moon",),
     ),
+    "v1 secret": Case(
+        V1.authenticated_by(PreSharedKey("another"), on="sun"), Cause.SECRET, ("pre-shared key",)
+    ),
+    "v1 method": Case(V1.authenticated_by(of_moon(), on="moon"), Cause.METHOD, ("authentication",)),
+    "v2 method": Case(V2.authenticated_by(of_moon(), on="moon"), Cause.METHOD, ("authentication",)),
+    "v1 authority": Case(certified(V1, of_moon(STRANGER)), Cause.CERTIFICATE, ("issuer",)),
+    "v2 authority": Case(certified(V2, of_moon(STRANGER)), Cause.CERTIFICATE, ("issuer",)),
+    "v1 trust": Case(
+        certified(V1, of_moon(), trusted=STRANGER.pem), Cause.CERTIFICATE, ("issuer",)
+    ),
+    "v2 trust": Case(
+        certified(V2, of_moon(), trusted=STRANGER.pem), Cause.CERTIFICATE, ("issuer",)
+    ),
+    "v1 expired": Case(
+        certified(V1, of_moon(now=LONG_AGO)), Cause.CERTIFICATE, ("valid",), only="moon"
+    ),
+    "v2 expired": Case(
+        certified(V2, of_moon(now=LONG_AGO)), Cause.CERTIFICATE, ("valid",), only="moon"
+    ),
     "v2 secret": Case(
         V2.authenticated_by(PreSharedKey("another"), on="sun"), Cause.SECRET, ("pre-shared key",)
     ),
@@ -116,6 +163,9 @@ OF_SUN = {
     ),
 }
 """What one strongSwan does not take from another, changed on sun."""
+IN_TRANSPORT_MODE = Case(
+    between_hosts(V1).with_child(on="moon", mode="transport"), Cause.MODE, ("mode",)
+)
 RUNS = [
     (DEFAULT_PEER, DEFAULT_PEER, "sun"),
     ("ikelabd", DEFAULT_PEER, "moon"),
@@ -156,7 +206,7 @@ def test_a_mismatch_is_named_and_the_two_come_up_once_one_side_is_changed_as_tol
 ) -> None:
     *names, changed = run
     peers = [pytestconfig.stash[PEERS][name] for name in names]
-    is_mended(lab, another_lab, peers, case, changed)
+    is_mended(lab, another_lab, peers, case, case.only or changed)
 
 
 @pytest.mark.parametrize("case", OF_SUN.values(), ids=OF_SUN)
@@ -164,6 +214,13 @@ def test_a_peer_that_is_refused_as_a_whole_is_told_from_one_with_other_proposals
     lab: Lab, another_lab: Lab, moon: Peer, sun: Peer, case: Case
 ) -> None:
     is_mended(lab, another_lab, [moon, sun], case, "sun")
+
+
+def test_transport_mode_is_named_where_the_answer_is_about_identities(
+    lab: Lab, another_lab: Lab, pytestconfig: pytest.Config
+) -> None:
+    peers = [pytestconfig.stash[PEERS][name] for name in ("ikelabd", DEFAULT_PEER)]
+    is_mended(lab, another_lab, peers, IN_TRANSPORT_MODE, "moon")
 
 
 def is_mended(lab: Lab, another_lab: Lab, peers: Sequence[Peer], case: Case, changed: str) -> None:
@@ -202,6 +259,31 @@ def others_secret(side: Side, _: Any, connection: Connection) -> Side:
     return replace(side, authentication=other.authentication)
 
 
+def method(side: Side, value: Any, connection: Connection) -> Side:
+    """With the other end's secret, or with a certificate of its own."""
+    if value == "psk":
+        return others_secret(side, value, connection)
+    issued = AUTHORITY.certify(side.local.identity, kind="rsa")
+    return replace(side, authentication=issued)
+
+
+def certificate(side: Side, _: Any, connection: Connection) -> Side:
+    """With a certificate that the other end trusts now."""
+    (other,) = (one for node, one in connection.sides.items() if node != side.local.node)
+    assert isinstance(other.authentication, Certificate)
+    assert isinstance(side.authentication, Certificate)
+    known = {one.pem: one for one in (AUTHORITY, STRANGER)}[other.authentication.authority]
+    issued = known.certify(side.local.identity, kind="rsa")
+    return replace(side, authentication=replace(issued, authority=side.authentication.authority))
+
+
+def authority(side: Side, value: Any, _: Connection) -> Side:
+    """With trust in the authority of that name."""
+    assert isinstance(side.authentication, Certificate)
+    (named,) = (one for one in (AUTHORITY, STRANGER) if f"CN={one.name}" in value)
+    return replace(side, authentication=replace(side.authentication, authority=named.pem))
+
+
 CHANGES: dict[Setting, Callable[[Side, Any, Connection], Side]] = {
     Setting.IKE_PROPOSALS: lambda side, value, _: replace(
         side, ike=replace(side.ike, proposals=proposals(value))
@@ -226,4 +308,8 @@ CHANGES: dict[Setting, Callable[[Side, Any, Connection], Side]] = {
     ),
     Setting.VERSION: lambda side, value, _: replace(side, ike=replace(side.ike, version=value)),
     Setting.SECRET: others_secret,
+    Setting.METHOD: method,
+    Setting.CERTIFICATE: certificate,
+    Setting.AUTHORITY: authority,
+    Setting.MODE: lambda side, value, _: replace(side, child=replace(side.child, mode=value)),
 }
