@@ -9,7 +9,6 @@ randomness as a parameter and ECDSA is that of RFC 6979, so equal inputs sign eq
 import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import IntEnum
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
     encode_dss_signature,
 )
 
+from harness.ike.constants_v2 import AuthMethod, HashAlgorithm
 from harness.ike.key_exchange import Randomness
 from harness.ike.pss import KeyTooShort, sign_pss
 
@@ -34,35 +34,15 @@ PublicKey = (
 )
 
 
-class AuthMethod(IntEnum):
-    """IKEv2 authentication methods that sign (RFC 7296 section 3.8, RFC 4754, RFC 7427)."""
-
-    RSA = 1
-    ECDSA_256 = 9
-    ECDSA_384 = 10
-    ECDSA_521 = 11
-    DIGITAL_SIGNATURE = 14
-
-
-class SignatureHash(IntEnum):
-    """Values of SIGNATURE_HASH_ALGORITHMS (RFC 7427 section 7, RFC 8420)."""
-
-    SHA1 = 1
-    SHA2_256 = 2
-    SHA2_384 = 3
-    SHA2_512 = 4
-    IDENTITY = 5
-
-
 class SignatureFailure(Exception):
     """AUTH data does not verify, or a key cannot do what is asked; the message says which."""
 
 
-HASHES: dict[SignatureHash, hashes.HashAlgorithm] = {
-    SignatureHash.SHA1: hashes.SHA1(),
-    SignatureHash.SHA2_256: hashes.SHA256(),
-    SignatureHash.SHA2_384: hashes.SHA384(),
-    SignatureHash.SHA2_512: hashes.SHA512(),
+HASHES: dict[HashAlgorithm, hashes.HashAlgorithm] = {
+    HashAlgorithm.SHA1: hashes.SHA1(),
+    HashAlgorithm.SHA2_256: hashes.SHA256(),
+    HashAlgorithm.SHA2_384: hashes.SHA384(),
+    HashAlgorithm.SHA2_512: hashes.SHA512(),
 }
 
 
@@ -75,11 +55,11 @@ class SignatureScheme:
 
     name: str
     family: str
-    hash: SignatureHash
+    hash: HashAlgorithm
     identifier: bytes
 
 
-def _scheme(name: str, family: str, hash_id: SignatureHash, identifier: str) -> SignatureScheme:
+def _scheme(name: str, family: str, hash_id: HashAlgorithm, identifier: str) -> SignatureScheme:
     return SignatureScheme(name, family, hash_id, bytes.fromhex(identifier))
 
 
@@ -98,25 +78,25 @@ def _pss_identifier(oid: str, salt: int) -> str:
 SHA256_OID, SHA384_OID, SHA512_OID = (f"6086480165030402{n:02x}" for n in (1, 2, 3))
 
 SCHEMES: tuple[SignatureScheme, ...] = (
-    _scheme("ed25519", "ed25519", SignatureHash.IDENTITY, "300506032b6570"),
-    _scheme("ed448", "ed448", SignatureHash.IDENTITY, "300506032b6571"),
-    _scheme("ecdsa-sha256", "ecdsa", SignatureHash.SHA2_256, "300a06082a8648ce3d040302"),
-    _scheme("ecdsa-sha384", "ecdsa", SignatureHash.SHA2_384, "300a06082a8648ce3d040303"),
-    _scheme("ecdsa-sha512", "ecdsa", SignatureHash.SHA2_512, "300a06082a8648ce3d040304"),
-    _scheme("ecdsa-sha1", "ecdsa", SignatureHash.SHA1, "300906072a8648ce3d0401"),
-    _scheme("pss-sha256", "pss", SignatureHash.SHA2_256, _pss_identifier(SHA256_OID, 32)),
-    _scheme("pss-sha384", "pss", SignatureHash.SHA2_384, _pss_identifier(SHA384_OID, 48)),
-    _scheme("pss-sha512", "pss", SignatureHash.SHA2_512, _pss_identifier(SHA512_OID, 64)),
-    _scheme("rsa-sha256", "rsa", SignatureHash.SHA2_256, "300d06092a864886f70d01010b0500"),
-    _scheme("rsa-sha384", "rsa", SignatureHash.SHA2_384, "300d06092a864886f70d01010c0500"),
-    _scheme("rsa-sha512", "rsa", SignatureHash.SHA2_512, "300d06092a864886f70d01010d0500"),
-    _scheme("rsa-sha1", "rsa", SignatureHash.SHA1, "300d06092a864886f70d0101050500"),
+    _scheme("ed25519", "ed25519", HashAlgorithm.IDENTITY, "300506032b6570"),
+    _scheme("ed448", "ed448", HashAlgorithm.IDENTITY, "300506032b6571"),
+    _scheme("ecdsa-sha256", "ecdsa", HashAlgorithm.SHA2_256, "300a06082a8648ce3d040302"),
+    _scheme("ecdsa-sha384", "ecdsa", HashAlgorithm.SHA2_384, "300a06082a8648ce3d040303"),
+    _scheme("ecdsa-sha512", "ecdsa", HashAlgorithm.SHA2_512, "300a06082a8648ce3d040304"),
+    _scheme("ecdsa-sha1", "ecdsa", HashAlgorithm.SHA1, "300906072a8648ce3d0401"),
+    _scheme("pss-sha256", "pss", HashAlgorithm.SHA2_256, _pss_identifier(SHA256_OID, 32)),
+    _scheme("pss-sha384", "pss", HashAlgorithm.SHA2_384, _pss_identifier(SHA384_OID, 48)),
+    _scheme("pss-sha512", "pss", HashAlgorithm.SHA2_512, _pss_identifier(SHA512_OID, 64)),
+    _scheme("rsa-sha256", "rsa", HashAlgorithm.SHA2_256, "300d06092a864886f70d01010b0500"),
+    _scheme("rsa-sha384", "rsa", HashAlgorithm.SHA2_384, "300d06092a864886f70d01010c0500"),
+    _scheme("rsa-sha512", "rsa", HashAlgorithm.SHA2_512, "300d06092a864886f70d01010d0500"),
+    _scheme("rsa-sha1", "rsa", HashAlgorithm.SHA1, "300d06092a864886f70d0101050500"),
 )
 
-FIXED_CURVES: dict[AuthMethod, tuple[str, SignatureHash]] = {
-    AuthMethod.ECDSA_256: ("secp256r1", SignatureHash.SHA2_256),
-    AuthMethod.ECDSA_384: ("secp384r1", SignatureHash.SHA2_384),
-    AuthMethod.ECDSA_521: ("secp521r1", SignatureHash.SHA2_512),
+FIXED_CURVES: dict[AuthMethod, tuple[str, HashAlgorithm]] = {
+    AuthMethod.ECDSA_SHA256_P256: ("secp256r1", HashAlgorithm.SHA2_256),
+    AuthMethod.ECDSA_SHA384_P384: ("secp384r1", HashAlgorithm.SHA2_384),
+    AuthMethod.ECDSA_SHA512_P521: ("secp521r1", HashAlgorithm.SHA2_512),
 }
 
 
@@ -161,7 +141,7 @@ def schemes_for(
     if isinstance(key, ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey):
         wanted = (key.curve.key_size + 7) // 8
         found.sort(key=lambda s: abs(HASHES[s.hash].digest_size - min(wanted, 64)))
-    found.sort(key=lambda s: s.hash is SignatureHash.SHA1)
+    found.sort(key=lambda s: s.hash is HashAlgorithm.SHA1)
     return tuple(found)
 
 
@@ -270,7 +250,7 @@ def auth_method(key: PrivateKey | PublicKey, *, digital_signature: bool) -> Auth
     if digital_signature:
         return AuthMethod.DIGITAL_SIGNATURE
     if isinstance(key, rsa.RSAPrivateKey | rsa.RSAPublicKey):
-        return AuthMethod.RSA
+        return AuthMethod.RSA_DIGITAL_SIGNATURE
     if isinstance(key, ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey):
         for method, (curve, _) in FIXED_CURVES.items():
             if key.curve.name == curve:
@@ -292,8 +272,10 @@ def sign_auth(
     """
     if method in FIXED_CURVES:
         return _sign_fixed(key, method, octets)
-    if method is AuthMethod.RSA:
+    if method is AuthMethod.RSA_DIGITAL_SIGNATURE:
         return sign_scheme(key, chosen or scheme("rsa-sha1"), octets, randomness)
+    if method is not AuthMethod.DIGITAL_SIGNATURE:
+        raise SignatureFailure(f"Authentication method {method} does not sign.")
     if chosen is None:
         raise SignatureFailure("Method 14 needs a signature scheme; take one of schemes_for.")
     identifier = chosen.identifier
@@ -306,14 +288,13 @@ def verify_auth(key: PublicKey, method: int, auth: bytes, octets: bytes) -> Sign
     Method 1 passes with any `rsa-` scheme. Raises SignatureFailure, also for methods that do not
     sign and for identifiers that are not known.
     """
-    if method not in AuthMethod.__members__.values():
-        raise SignatureFailure(f"Authentication method {method} is no signature that is known.")
-    known = AuthMethod(method)
-    if known in FIXED_CURVES:
-        _verify_fixed(key, known, auth, octets)
+    if method in FIXED_CURVES:
+        _verify_fixed(key, AuthMethod(method), auth, octets)
         return None
-    if known is AuthMethod.RSA:
+    if method == AuthMethod.RSA_DIGITAL_SIGNATURE:
         return _verify_pkcs1(key, auth, octets)
+    if method != AuthMethod.DIGITAL_SIGNATURE:
+        raise SignatureFailure(f"Authentication method {method} is no signature that is known.")
     size = auth[0] if auth else 0
     identifier, signature = auth[1 : 1 + size], auth[1 + size :]
     for candidate in SCHEMES:

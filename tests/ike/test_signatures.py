@@ -15,12 +15,11 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.ike.constants_v2 import AuthMethod, HashAlgorithm
 from harness.ike.signatures import (
     SCHEMES,
-    AuthMethod,
     PrivateKey,
     SignatureFailure,
-    SignatureHash,
     auth_method,
     scheme,
     schemes_for,
@@ -32,7 +31,7 @@ from harness.ike.signatures import (
     verify_scheme,
 )
 
-ALL_HASHES = tuple(SignatureHash)
+ALL_HASHES = tuple(HashAlgorithm)
 OCTETS = b"the signed octets"
 
 
@@ -78,7 +77,7 @@ def test_the_fixed_ecdsa_method_signs_as_rfc_6979_says():
     # RFC 6979 A.2.5, SHA-256, message "sample": r and s, as RFC 4754 section 7 puts them.
     secret = 0xC9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721
     key = ec.derive_private_key(secret, ec.SECP256R1())
-    auth = sign_auth(key, AuthMethod.ECDSA_256, b"sample", salt)
+    auth = sign_auth(key, AuthMethod.ECDSA_SHA256_P256, b"sample", salt)
     assert auth.hex().upper() == (
         "EFD48B2AACB6A8FD1140DD9CD45E81D69D2C877B56AAF991C34D0EA84EAF3716"
         "F7CB1C942D657C41D436C7A1B6E29F65F3E900DBB9AFF4064DC4AB2F843ACDA8"
@@ -93,9 +92,9 @@ def test_the_fixed_ecdsa_method_verifies_the_signature_of_rfc_4754():
         "CB28E0999B9C7715FD0A80D8E47A77079716CBBF917DD72E97566EA1C066957C"
         "86FA3BB4E26CAD5BF90B7F81899256CE7594BB1EA0C89212748BFF3B3D5B0315"
     )
-    assert verify_auth(public, AuthMethod.ECDSA_256, auth, b"abc") is None
+    assert verify_auth(public, AuthMethod.ECDSA_SHA256_P256, auth, b"abc") is None
     with pytest.raises(SignatureFailure, match="does not match"):
-        verify_auth(public, AuthMethod.ECDSA_256, auth, b"abd")
+        verify_auth(public, AuthMethod.ECDSA_SHA256_P256, auth, b"abd")
 
 
 def test_ed25519_signs_as_rfc_8032_says():
@@ -213,9 +212,9 @@ def test_auth_data_of_method_14_names_its_scheme(chosen):
 
 def test_method_1_takes_any_hash_and_makes_sha1():
     key = rsa_key()
-    auth = sign_auth(key, AuthMethod.RSA, OCTETS, salt)
+    auth = sign_auth(key, AuthMethod.RSA_DIGITAL_SIGNATURE, OCTETS, salt)
     assert verify_auth(key.public_key(), 1, auth, OCTETS) is scheme("rsa-sha1")
-    auth = sign_auth(key, AuthMethod.RSA, OCTETS, salt, scheme("rsa-sha256"))
+    auth = sign_auth(key, AuthMethod.RSA_DIGITAL_SIGNATURE, OCTETS, salt, scheme("rsa-sha256"))
     assert verify_auth(key.public_key(), 1, auth, OCTETS) is scheme("rsa-sha256")
 
 

@@ -150,9 +150,6 @@ class IpsecSas:
                 (record.sa.inbound_spi, "rekey"), at, lambda then: self._rekey(record, then)
             )
 
-    def _counts(self, record: Record) -> bool:
-        return record is self.survivor(*_child(record))
-
     def _plan_rekey(self, record: Record, now: float) -> None:
         seconds = record.sa.lifetime.seconds
         if seconds:

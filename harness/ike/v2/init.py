@@ -5,14 +5,12 @@ from __future__ import annotations
 
 from harness.ike.address import IKE_PORT, Path
 from harness.ike.chance import Purpose, drawing
-from harness.ike.constants_v2 import ExchangeType, NotifyType, ProtocolId
-from harness.ike.digital_signature import decode_hash_algorithms
+from harness.ike.constants_v2 import ExchangeType, HashAlgorithm, NotifyType, ProtocolId
 from harness.ike.key_exchange import InvalidKeyExchangeData, Share, initiate
 from harness.ike.keys import SaOrigin
-from harness.ike.malformed import Malformed
 from harness.ike.payload import Payload, first
 from harness.ike.payloads_v2 import CertificateRequest, KeyExchange, Nonce, Notify
-from harness.ike.signatures import HASHES, SignatureHash
+from harness.ike.signatures import HASHES
 from harness.ike.v2 import suites
 from harness.ike.v2.connection import Connection, Settings
 from harness.ike.v2.events import CookieDemanded, Reason
@@ -24,7 +22,10 @@ from harness.ike.v2.nat_detection import detection_notifies, situation
 from harness.ike.v2.proof import handshake_of
 
 MOST_RESTARTS = 6
-SIGNATURE_HASHES = (*sorted(hash_ for hash_ in HASHES if hash_ != 1), SignatureHash.IDENTITY)
+SIGNATURE_HASHES = (
+    *sorted(known for known in HASHES if known is not HashAlgorithm.SHA1),
+    HashAlgorithm.IDENTITY,
+)
 
 
 class InitTask:
@@ -161,10 +162,7 @@ def note_peer(sa: IkeSa, arrival: Arrival) -> None:
     sa.abilities.intermediate = can(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED) is not None
     hashes = can(NotifyType.SIGNATURE_HASH_ALGORITHMS)
     if hashes is not None:
-        try:
-            handshake.peer_hashes = decode_hash_algorithms(hashes.data)
-        except Malformed:
-            handshake.peer_hashes = ()
+        handshake.peer_hashes = _hash_algorithms(hashes.data)
     request = first(arrival.payloads, CertificateRequest)
     if request is not None:
         handshake.authorities = request.authorities
@@ -184,3 +182,10 @@ def _reason(notify: int) -> Reason:
             return Reason.INVALID_SYNTAX
         case _:
             return Reason.REFUSED
+
+
+def _hash_algorithms(data: bytes) -> tuple[int, ...]:
+    """What SIGNATURE_HASH_ALGORITHMS lists, two octets each (RFC 7427 4); odd octets list none."""
+    if len(data) % 2:
+        return ()
+    return tuple(int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2))

@@ -26,9 +26,6 @@ from harness.ike.payloads_v2 import (
     Identification,
 )
 from harness.ike.signatures import (
-    AuthMethod as SignatureMethod,
-)
-from harness.ike.signatures import (
     SignatureFailure,
     auth_method,
     schemes_for,
@@ -157,6 +154,6 @@ def _signature(sa: IkeSa, signer: Signer, octets: bytes) -> Authentication:
     handshake, _ = handshake_of(sa)
     schemes = schemes_for(signer.key, handshake.peer_hashes, pss=signer.pss)
     method = auth_method(signer.key, digital_signature=bool(schemes))
-    scheme = schemes[0] if method is SignatureMethod.DIGITAL_SIGNATURE else None
+    scheme = schemes[0] if method is AuthMethod.DIGITAL_SIGNATURE else None
     randomness = drawing(sa.host.draw, Purpose.SIGNATURE)
     return Authentication(method, sign_auth(signer.key, method, octets, randomness, scheme))

@@ -18,7 +18,7 @@ from harness.verdict.diagnosis.strongswan_proposals import (
 )
 from harness.verdict.diagnosis.wishes import Value
 
-PSK, PUBKEY = "pre-shared key", "public key"
+PSK = "pre-shared key"
 
 DEFAULT_CHILD = (
     "aes128gcm16-aes192gcm16-aes256gcm16",
