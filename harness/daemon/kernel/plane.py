@@ -121,6 +121,9 @@ class KernelPlane:
         async with _explained(f"moving {pair.name}"):
             await self._replace(inbound_sa(old), inbound_sa(pair))
             if installed.sends:
+                # A packet that asks for the SPI in between would get a larval SA that occupies it.
+                waits = Claim(_owner(old), Rank.WAITING, _outbound_template(old, 0))
+                await self._policies.claim(_selectors(old)[1], "out", waits)
                 await self._replace(outbound_sa(old), outbound_sa(pair))
             installed.pair = pair
             inward, outward = _selectors(pair)

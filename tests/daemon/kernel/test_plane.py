@@ -24,6 +24,7 @@ from harness.ike.address import Address, Path
 from harness.ike.esp import EspSa
 from harness.ike.traffic_selectors import TrafficSelector
 from harness.ike.transforms import encryption, integrity
+from harness.kernel.sa import SaId, SecurityAssociation
 from harness.kernel.sad import Sad
 from harness.kernel.socket import XfrmSocket
 from tests.kernel.conftest import gateways
@@ -61,6 +62,16 @@ def mirrored(pair: SaPair) -> SaPair:
     )
 
 
+class Interrupted(XfrmSocket):
+    """A socket that does something else as soon as an SA is deleted."""
+
+    then: Callable[[], object] = staticmethod(lambda: None)
+
+    async def delete_sa(self, sa: SaId | SecurityAssociation) -> None:
+        await super().delete_sa(sa)
+        self.then()
+
+
 class End:
     """A plane in a namespace, what it told, and a UDP socket beside it."""
 
@@ -69,7 +80,8 @@ class End:
         self._changed = asyncio.Event()
         with namespace.entered():
             self.watch = XfrmSocket()
-            self.plane = KernelPlane(XfrmSocket(), self._take)
+            self.xfrm = Interrupted()
+            self.plane = KernelPlane(self.xfrm, self._take)
             self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.setblocking(False)
         self.sock.bind((host, 9))
@@ -279,6 +291,20 @@ def test_a_pair_moves_with_its_counters(gateways: tuple[Namespace, Namespace]) -
         await say(moon, sun, b"after")
         outbound = (await moon.sad()).find(spi=0x222)
         assert outbound.replay.sent == 2
+
+    run(gateways, body)
+
+
+def test_a_pair_moves_under_traffic(gateways: tuple[Namespace, Namespace]) -> None:
+    moved = Path(Address("192.0.2.1", 4500), Address("192.0.2.2", 4500))
+
+    async def body(moon: End, sun: End) -> None:
+        await sun.plane.install(mirrored(PAIR), outbound=True)
+        await moon.plane.install(PAIR, outbound=True)
+        moon.xfrm.then = lambda: moon.sock.sendto(b"meanwhile", sun.sock.getsockname())
+        await moon.plane.move(0x111, moved, encapsulated=True)
+        (outbound,) = (await moon.sad()).by_spi(0x222)
+        assert outbound.encapsulation is not None
 
     run(gateways, body)
 
