@@ -14,6 +14,7 @@ from harness.ike import constants_v1 as n1
 from harness.ike import constants_v2 as n2
 from harness.ike import payloads_v1 as v1
 from harness.ike import payloads_v2 as v2
+from harness.ike.distinguished_names import read_name
 from harness.ike.names import flag_names, hyphened, name_of
 from harness.ike.payload import Forged, Payload, RawPayload, is_critical
 from harness.ike.transform_words import attribute_v1, transform_id_v1, transform_v2
@@ -80,10 +81,14 @@ def octets(data: bytes) -> str:
 
 
 def identity(id_type: int, data: bytes, version: int = 2) -> str:
-    """An identity as people write it: an address, a name, else hex."""
+    """An identity as people write it: an address, a name (RFC 4514 if distinguished), else hex."""
     texts = _TEXT_IDS_1 if version == 1 else _TEXT_IDS_2
     if id_type in texts and data.isascii() and data.decode("ascii").isprintable():
         return data.decode("ascii")
+    if id_type == n2.IdType.DER_ASN1_DN:
+        name = read_name(data)
+        text = name.rfc4514_string() if name else ""
+        return text if text and text.isprintable() else octets(data)
     # Address types carry one address, or in IKEv1 two: a subnet with its mask, or a range.
     try:
         if (id_type, len(data)) in {(1, 4), (5, 16)}:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from harness.ike.description import identity as readable
 from harness.ike.traffic_selectors import TrafficSelector
 from harness.ike.v1 import configuration as v1
 from harness.ike.v1.identity import Identity as IdentityV1
@@ -26,7 +27,6 @@ from harness.verdict.diagnosis.alternatives import (
     Aspect,
     SaKind,
 )
-from harness.verdict.diagnosis.identities import readable
 from harness.verdict.diagnosis.offers import lifetime_text, method_named
 from harness.verdict.diagnosis.plain import Plain
 from harness.verdict.diagnosis.selectors import proxy, range_text

@@ -12,7 +12,6 @@ from harness.ike import payloads_v2 as v2
 from harness.ike.constants_v2 import IdType, PayloadType
 from harness.ike.description import identity
 from harness.verdict.diagnosis.context import Circumstances
-from harness.verdict.diagnosis.distinguished_names import read_name
 from harness.verdict.diagnosis.failures import Failure
 from harness.verdict.diagnosis.findings import Cause, Diagnosis, Remedy, Row, remedy
 from harness.verdict.diagnosis.negotiations import Message
@@ -45,7 +44,7 @@ def claimed(failure: Failure) -> Claim | None:
         payload = next((one for one in own if one is not None), None)
     if payload is None:
         return None
-    text = readable(payload.id_type, payload.data, 1)
+    text = identity(payload.id_type, payload.data, 1)
     return Claim(payload.id_type, payload.data, text, payload.body())
 
 
@@ -54,17 +53,8 @@ def claim_v2(message: Message, payload_type: int) -> Claim | None:
     payload = message.one(v2.Identification, payload_type)
     if payload is None:
         return None
-    text = readable(payload.id_type, payload.data, 2)
+    text = identity(payload.id_type, payload.data)
     return Claim(payload.id_type, payload.data, text, payload.body())
-
-
-def readable(id_type: int, data: bytes, version: int) -> str:
-    """An identity as people write it, a distinguished name as RFC 4514 does."""
-    if id_type == IdType.DER_ASN1_DN:
-        name = read_name(data)
-        if name is not None:
-            return name.rfc4514_string()
-    return identity(id_type, data, version)
 
 
 def same(configured: str, claim: Claim) -> bool:

@@ -10,6 +10,7 @@ from cryptography import x509
 
 from harness.capture.secrets import Secrets
 from harness.ike.constants_v2 import ExchangeType, NotifyType
+from harness.ike.description import identity
 from harness.ike.payloads_v2 import Notify
 from harness.ike.traffic_selectors import TrafficSelector
 from harness.ike.transforms import encryption, integrity, key_exchange, prf
@@ -18,7 +19,7 @@ from harness.ike.v2.cookies import CookieJar
 from harness.ike.v2.script import Script
 from harness.ike.v2.suites import ChildProposal, IkeProposal
 from harness.verdict.diagnosis.findings import Cause
-from harness.verdict.diagnosis.identities import Claim, readable, same
+from harness.verdict.diagnosis.identities import Claim, same
 from harness.verdict.diagnosis.wishes import Setting
 from tests.ike.v2.pair import ECP_256, ESP, GCM, HMAC_SHA256, KEY, MOON_NET, SUN_NET, X25519, Pair
 from tests.ike.v2.test_authentication import START, authority, key_of, signer, trusting
@@ -329,7 +330,7 @@ def test_an_identity_may_be_a_pattern(configured: str, text: str, agrees: bool) 
 def test_a_distinguished_name_is_the_same_in_either_order() -> None:
     name = x509.Name.from_rfc4514_string("CN=moon.strongswan.org,O=Linux strongSwan,C=CH")
     der = name.public_bytes()
-    claim = Claim(9, der, readable(9, der, 2), b"")
+    claim = Claim(9, der, identity(9, der), b"")
     assert claim.text == "CN=moon.strongswan.org,O=Linux strongSwan,C=CH"
     assert same("C=CH, O=Linux strongSwan, CN=moon.strongswan.org", claim)
     assert same("CN=moon.strongswan.org, O=Linux strongSwan, C=CH", claim)
