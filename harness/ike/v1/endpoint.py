@@ -139,11 +139,17 @@ class Endpoint:
             session.add_child(child, now)
 
     def rekey_child(self, inbound_spi: bytes, now: float) -> None:
-        """Replace an IPsec SA now, whoever began it; raises LookupError."""
+        """Replace an IPsec SA now, whoever began it; raises LookupError.
+
+        One that another has replaced already is left alone: what is watched in two places, a
+        lifetime here and in the data plane, ends twice.
+        """
         record = self._hub.ipsec.get(inbound_spi)
         if record is None:
             raise LookupError(f"there is no IPsec SA with the inbound SPI {inbound_spi.hex()}")
-        self._hub.make_child(record.connection, record.peer, record.sa.path, record.sa.name, now)
+        if self._hub.ipsec.counts(record):
+            path, name = record.sa.path, record.sa.name
+            self._hub.make_child(record.connection, record.peer, path, name, now)
 
     def rekey_isakmp(self, isakmp: bytes, now: float) -> None:
         """Start a phase 1 that follows an ISAKMP SA; raises LookupError."""

@@ -100,6 +100,10 @@ class IpsecSas:
                 best = record
         return best
 
+    def counts(self, record: Record) -> bool:
+        """Whether it is the one of its child that counts, which no other has replaced."""
+        return record is self.survivor(*_child(record))
+
     def add(self, record: Record, now: float) -> None:
         """Take one in and watch over its lifetime."""
         sa = record.sa

@@ -73,6 +73,17 @@ def test_what_is_superseded_is_deleted_in_time_though_others_follow_sooner():
     assert mirrored(pair.a, pair.b)
 
 
+def test_what_is_replaced_already_is_not_replaced_again():
+    pair = Pair()
+    pair.up()
+    first = pair.a.sas[0].inbound_spi
+    for _ in range(2):
+        pair.a.endpoint.rekey_child(first, pair.now)
+        pair.run()
+    assert len(pair.a.of(IpsecSaInstalled)) == 2
+    assert len(pair.a.sas) == 2
+
+
 def test_there_is_a_complete_sa_at_every_moment_of_ten_rekeys():
     pair = Pair(seil(**living(seil(), seconds=60)), swan())
     pair.up()
