@@ -11,6 +11,7 @@ from typing import NamedTuple
 from harness.capture.entries import Entry
 from harness.capture.secrets import NO_SECRETS, Secrets
 from harness.verdict.diagnosis.failures import Failure
+from harness.verdict.diagnosis.traffic import network, traffic_of
 from harness.verdict.diagnosis.wishes import Wishes
 
 
@@ -36,14 +37,29 @@ class Circumstances:
     def of(self, failure: Failure) -> tuple[Wishes | None, Wishes | None]:
         """The wishes of who asked and of who refused."""
         return (
-            self._best(failure.asker, address_of(failure, failure.refuser)),
-            self._best(failure.refuser, address_of(failure, failure.asker)),
+            self._best(failure, failure.asker, failure.refuser),
+            self._best(failure, failure.refuser, failure.asker),
         )
 
-    def _best(self, node: str, peer: str) -> Wishes | None:
-        """The connection of a node that is for a peer, else its first."""
+    def _best(self, failure: Failure, node: str, other: str) -> Wishes | None:
+        """The connection of a node that is for a peer, and its child for the traffic in question.
+
+        Where none is, it is the first.
+        """
         own = [one for one in self.wishes if node == one.node or node in one.addresses]
-        return next((one for one in own if peer in one.peer_addresses), next(iter(own), None))
+        peer = address_of(failure, other)
+        candidates = [one for one in own if peer in one.peer_addresses] or own
+        here, there = traffic_of(failure, node)
+
+        def agreement(wishes: Wishes) -> int:
+            return _in_common(here, wishes.local_subnets) + _in_common(there, wishes.remote_subnets)
+
+        return max(candidates, key=agreement, default=None)
+
+
+def _in_common(asked: Sequence[str], wanted: Sequence[str]) -> int:
+    networks = [network(one) for one in asked]
+    return sum(1 for one in wanted if network(one) in networks)
 
 
 def address_of(failure: Failure, node: str) -> str:

@@ -29,7 +29,7 @@ from harness.verdict.diagnosis.alternatives import (
 )
 from harness.verdict.diagnosis.offers import lifetime_text, method_named
 from harness.verdict.diagnosis.plain import Plain
-from harness.verdict.diagnosis.selectors import proxy, range_text
+from harness.verdict.diagnosis.traffic import proxy, range_text
 from harness.verdict.diagnosis.wishes import Lifetime, Place, Setting, Spelling, Wishes
 
 PLAIN = Plain()
@@ -41,10 +41,11 @@ def wishes_v1(
     node: str,
     spelling: Spelling = PLAIN,
     places: Mapping[Setting, Place] = NOWHERE,
+    child: v1.Child | None = None,
 ) -> Wishes:
-    """What one end of IKEv1 wants, its first child included."""
+    """What one end of IKEv1 wants, with that child, else its first."""
     psk = isinstance(connection.credentials, v1.PreSharedKey)
-    phase_1, child = connection.phase1, next(iter(connection.children), None)
+    phase_1, child = connection.phase1, child or next(iter(connection.children), None)
     found = Wishes(
         node,
         spelling,
@@ -138,9 +139,10 @@ def wishes_v2(
     own_address: str = "",
     spelling: Spelling = PLAIN,
     places: Mapping[Setting, Place] = NOWHERE,
+    child: v2.ChildConfig | None = None,
 ) -> Wishes:
-    """What one end of IKEv2 wants, its first child included."""
-    child = next(iter(connection.children), None)
+    """What one end of IKEv2 wants, with that child, else its first."""
+    child = child or next(iter(connection.children), None)
     found = Wishes(
         node,
         spelling,

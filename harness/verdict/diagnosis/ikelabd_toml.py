@@ -15,6 +15,8 @@ from typing import Any
 from harness.daemon.configuration import ConfigurationError
 from harness.daemon.credentials import Credentials
 from harness.daemon.native.dialect import read_toml
+from harness.ike.v1.configuration import Child as ChildV1
+from harness.ike.v2.connection import ChildConfig
 from harness.verdict.diagnosis import strongswan
 from harness.verdict.diagnosis.engine import wishes_v1, wishes_v2
 from harness.verdict.diagnosis.wishes import Place, Setting, Spelled, Value, Wishes
@@ -84,7 +86,7 @@ def _text(setting: Setting, value: Value) -> str | None:
 
 
 def read_toml_file(text: str, node: str, file: str) -> tuple[Wishes, ...]:
-    """The wishes of each connection; nothing where ikelabd refuses the file.
+    """The wishes of each connection and child; nothing where ikelabd refuses the file.
 
     Credentials stand in the text itself: files beside it are not looked for.
     """
@@ -95,15 +97,29 @@ def read_toml_file(text: str, node: str, file: str) -> tuple[Wishes, ...]:
         return ()
     sections = _table(tree, "connection")
     return (
-        *(_spelled(wishes_v2(one, node), sections, one.name, file) for one in found.v2),
-        *(_spelled(wishes_v1(one, node), sections, one.name, file) for one in found.v1),
+        *(
+            _spelled(wishes_v2(one, node, child=child), sections, (one.name, child), file)
+            for one in found.v2
+            for child in one.children or (None,)
+        ),
+        *(
+            _spelled(wishes_v1(one, node, child=child), sections, (one.name, child), file)
+            for one in found.v1
+            for child in one.children or (None,)
+        ),
     )
 
 
-def _spelled(wishes: Wishes, sections: Mapping[str, Any], name: str, file: str) -> Wishes:
+def _spelled(
+    wishes: Wishes,
+    sections: Mapping[str, Any],
+    which: tuple[str, ChildV1 | ChildConfig | None],
+    file: str,
+) -> Wishes:
     """With the words of this dialect, and the own address, which an engine of IKEv2 is not told."""
+    name = which[0]
     section = _table(sections, name)
-    child = next(iter(_table(section, "child")), name)
+    child = which[1].name if which[1] else name
     return replace(
         wishes,
         spelling=IkelabdToml(name, child, file),

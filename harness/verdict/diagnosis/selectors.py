@@ -4,31 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_address,
-    ip_network,
-    summarize_address_range,
-)
 
-from harness.ike import payloads_v1 as v1
 from harness.ike import payloads_v2 as v2
-from harness.ike.constants_v1 import IdType
 from harness.ike.constants_v2 import NotifyType, PayloadType
-from harness.ike.description import identity
 from harness.verdict.diagnosis.context import Circumstances
 from harness.verdict.diagnosis.failures import Failure
 from harness.verdict.diagnosis.findings import Cause, Diagnosis, Remedy, Row, remedy
-from harness.verdict.diagnosis.negotiations import Message
+from harness.verdict.diagnosis.traffic import network, overlap, proxies, ranges, selectors
 from harness.verdict.diagnosis.wishes import Setting, Wishes
-
-Network = IPv4Network | IPv6Network
-Range = tuple[IPv4Address | IPv6Address, IPv4Address | IPv6Address]
-
-ANY_PORT = (0, 65535)
 
 
 def explain_selectors(failure: Failure, around: Circumstances) -> Diagnosis | None:
@@ -43,14 +26,14 @@ def explain_selectors(failure: Failure, around: Circumstances) -> Diagnosis | No
 
 def _explain_v2(failure: Failure, around: Circumstances) -> Diagnosis | None:
     asker, refuser = around.of(failure)
-    offered = tuple(_selectors(failure.asked, kind) for kind in (PayloadType.TSi, PayloadType.TSr))
+    offered = tuple(selectors(failure.asked, kind) for kind in (PayloadType.TSi, PayloadType.TSr))
     mode = None if refuser is None else _mode(failure, refuser)
     # An end that wants transport mode for whole networks may be left with nothing to ask for.
     if refuser is None or (mode is None and not all(offered)):
         return None
     wanted = (refuser.remote_subnets, refuser.local_subnets)
     agreed = [
-        not theirs or not ours or _overlap(_ranges(failure.asked, kind), theirs)
+        not theirs or not ours or overlap(ranges(failure.asked, kind), theirs)
         for kind, ours, theirs in zip(
             (PayloadType.TSi, PayloadType.TSr), offered, wanted, strict=True
         )
@@ -153,66 +136,6 @@ def _mode(failure: Failure, refuser: Wishes) -> Row | None:
     return Row("mode", "transport", refuser.mode, True)
 
 
-# -- IKEv2's selectors --------------------------------------------------------------------------
-
-
-def _selectors(message: Message, kind: int) -> tuple[str, ...]:
-    payload = message.one(v2.TrafficSelectors, kind)
-    return tuple(_written(one) for one in payload.selectors) if payload else ()
-
-
-def _written(selector: v2.TrafficSelector | v2.RawSelector) -> str:
-    if isinstance(selector, v2.RawSelector):
-        return f"selector of type {selector.type}"
-    try:
-        text = range_text((selector.start_address, selector.end_address))
-    except ValueError:
-        return "a selector with addresses that are none"
-    ports = (selector.start_port, selector.end_port)
-    narrowed = [f"protocol {selector.protocol}"] if selector.protocol else []
-    if ports != ANY_PORT:
-        narrowed.append(f"ports {ports[0]}-{ports[1]}")
-    return f"{text} ({', '.join(narrowed)})" if narrowed else text
-
-
-def range_text(ends: Range) -> str:
-    """A range of addresses as a network where it is one."""
-    first, last = ends
-    try:
-        networks = list(summarize_address_range(first, last))
-    except (TypeError, ValueError):
-        return f"{first}-{last}"
-    return str(networks[0]) if len(networks) == 1 else f"{first}-{last}"
-
-
-def _ranges(message: Message, kind: int) -> Iterator[Range]:
-    payload = message.one(v2.TrafficSelectors, kind)
-    for selector in payload.selectors if payload else ():
-        if isinstance(selector, v2.TrafficSelector):
-            try:
-                yield selector.start_address, selector.end_address
-            except ValueError:
-                continue
-
-
-def _overlap(ranges: Iterable[Range], wanted: Iterable[str]) -> bool:
-    networks = [one for one in map(_network, wanted) if one is not None]
-    return any(
-        first.version == one.version
-        and int(first) <= int(one.broadcast_address)
-        and int(last) >= int(one.network_address)
-        for first, last in ranges
-        for one in networks
-    )
-
-
-def _network(text: str) -> Network | None:
-    try:
-        return ip_network(text, strict=False)
-    except ValueError:
-        return None
-
-
 # -- IKEv1's identities of phase 2 --------------------------------------------------------------
 
 
@@ -238,7 +161,7 @@ def _explain_v1(failure: Failure, around: Circumstances) -> Diagnosis | None:
     wanted = (refuser.remote_subnets, refuser.local_subnets)
     offered = ((asked[0],), (asked[1],))
     agreed = [
-        not theirs or _network(ours[0]) in [_network(one) for one in theirs]
+        not theirs or network(ours[0]) in [network(one) for one in theirs]
         for ours, theirs in zip(offered, wanted, strict=True)
     ]
     if all(agreed):
@@ -273,28 +196,3 @@ def _mismatched(
         rows,
         _remedies(refuser, asker, offered, wanted, agreed),
     )
-
-
-def proxies(message: Message) -> tuple[str, str] | None:
-    """IDci and IDcr of a Quick Mode message as networks, None where it has not both."""
-    found = message.all(v1.Identification)
-    return (proxy(found[0]), proxy(found[1])) if len(found) >= 2 else None
-
-
-def proxy(payload: v1.Identification) -> str:
-    """An ID payload of phase 2 as a network or range."""
-    data, half = payload.data, len(payload.data) // 2
-    try:
-        match payload.id_type:
-            case IdType.IPV4_ADDR | IdType.IPV6_ADDR:
-                return str(ip_network(data))
-            case IdType.IPV4_ADDR_SUBNET:
-                return str(ip_network(f"{ip_address(data[:half])}/{ip_address(data[half:])}"))
-            case IdType.IPV6_ADDR_SUBNET:
-                prefix = bin(int.from_bytes(data[half:], "big")).count("1")
-                return str(ip_network((data[:half], prefix)))
-            case IdType.IPV4_ADDR_RANGE | IdType.IPV6_ADDR_RANGE:
-                return range_text((ip_address(data[:half]), ip_address(data[half:])))
-    except ValueError:
-        pass
-    return identity(payload.id_type, data, 1)

@@ -103,6 +103,10 @@ def _text(setting: Setting, value: Value) -> str | None:
     return str(value)
 
 
+_Section = tuple[str, Mapping[str, Any]]
+"""A section with its name."""
+
+
 def read_swanctl_conf(
     text: str,
     node: str,
@@ -110,7 +114,7 @@ def read_swanctl_conf(
     certificates: Mapping[str, str] = MappingProxyType({}),
     trusted: Sequence[str] = (),
 ) -> tuple[Wishes, ...]:
-    """The wishes of each connection of a `swanctl.conf`; certificates as in `read_ipsec_conf`."""
+    """The wishes of each child of a `swanctl.conf`; certificates as in `read_ipsec_conf`."""
     tree, lines = _parsed(text)
     return read_tree(tree, node, lines=lines, certificates=certificates, trusted=trusted)
 
@@ -123,7 +127,7 @@ def read_tree(
     certificates: Mapping[str, str] = MappingProxyType({}),
     trusted: Sequence[str] = (),
 ) -> tuple[Wishes, ...]:
-    """The wishes of each connection of a tree with the sections `connections` and `secrets`.
+    """The wishes of each child of a tree with the sections `connections` and `secrets`.
 
     `lines` are numbers by path, without any where the tree went over VICI.
     """
@@ -134,27 +138,28 @@ def read_tree(
         if name.startswith("ike")
     }
     return tuple(
-        _wishes(name, section, node, secrets, lines, certificates, trusted)
+        _wishes((name, section), child, node, secrets, lines, certificates, trusted)
         for name, section in _sections(connections)
+        for child in tuple(_sections(section.get("children", {}))) or ((name, {}),)
     )
 
 
-def _sections(tree: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _sections(tree: object) -> Iterator[_Section]:
     if isinstance(tree, Mapping):
         yield from ((name, one) for name, one in tree.items() if isinstance(one, Mapping))
 
 
 def _wishes(
-    name: str,
-    section: Mapping[str, Any],
+    connection: _Section,
+    named_child: _Section,
     node: str,
     secrets: Mapping[str, Mapping[str, Any]],
     lines: Mapping[str, int],
     certificates: Mapping[str, str],
     trusted: Sequence[str],
 ) -> Wishes:
+    (name, section), (child_name, child) = connection, named_child
     local, remote = _ends(section, "local"), _ends(section, "remote")
-    child_name, child = next(_sections(section.get("children", {})), (name, {}))
     versions = _VERSIONS.get(str(section.get("version", 0)), (2, 1))
     method: Literal["psk", "pubkey"] = "psk" if local.get("auth") == "psk" else "pubkey"
     mode: Literal["tunnel", "transport"] = (

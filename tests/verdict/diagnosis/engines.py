@@ -74,11 +74,12 @@ class Tap:
         found = []
         for name, end in self.ends.items():
             (connection,) = end.endpoint.connections
-            if isinstance(self.pair, v1.Pair):
-                found.append(wishes_v1(connection, name))
-            else:
-                address = {"moon": v2.MOON, "sun": v2.SUN}[name].host
-                found.append(wishes_v2(connection, name, address))
+            for child in connection.children or (None,):
+                if isinstance(self.pair, v1.Pair):
+                    found.append(wishes_v1(connection, name, child=child))
+                else:
+                    address = {"moon": v2.MOON, "sun": v2.SUN}[name].host
+                    found.append(wishes_v2(connection, name, address, child=child))
         return tuple(found)
 
     def circumstances(self, **changes: object) -> Circumstances:

@@ -94,6 +94,28 @@ def agreement(connection: Connection) -> dict[str, Wishes]:
     }
 
 
+def test_each_child_of_a_connection_is_read_and_spelled_by_its_name() -> None:
+    side = NET_NET.sides["moon"]
+    (swanctl, *_), toml = swanctl_conf(side), native_file(side, "kernel")
+    begin = "    children {\n"
+    assert begin in swanctl.text
+    with_guests = {
+        swanctl.path: swanctl.text.replace(
+            begin, f"{begin}      guests {{\n        local_ts = 10.9.0.0/16\n      }}\n"
+        ),
+        toml.path: toml.text
+        + '[connection."net-net".child.guests]\nlocal = ["10.9.0.0/16"]\nremote = ["10.2.0.0/16"]\n'
+        + 'proposals = ["aes128gcm16"]\n',
+    }
+    for path, text in with_guests.items():
+        both = wishes_of(Given("moon", {path: text}))
+        by_subnet = {one.local_subnets: one for one in both}
+        assert set(by_subnet) == {("10.9.0.0/16",), ("10.1.0.0/16",)}
+        guests = by_subnet[("10.9.0.0/16",)]
+        (spelled,) = guests.spelling.spell(guests, Setting.MODE, "transport")
+        assert ".guests.mode = " in spelled.text
+
+
 def given_files(files) -> Given:
     return Given("moon", {one.path: one.text for one in files})
 

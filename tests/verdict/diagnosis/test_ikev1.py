@@ -17,7 +17,7 @@ from harness.ike.v1.configuration import (
     Phase1Mode,
     PreSharedKey,
 )
-from harness.ike.v1.identity import ANYTHING, name_identity
+from harness.ike.v1.identity import ANYTHING, name_identity, subnet_identity
 from harness.verdict.diagnosis.context import Exit
 from harness.verdict.diagnosis.findings import Cause
 from harness.verdict.diagnosis.wishes import Setting
@@ -140,6 +140,26 @@ def test_proxy_ids_that_are_not_known_are_shown_with_those_that_are():
     settings = {(one.node, one.setting): one.value for one in found.remedies}
     assert settings[("moon", Setting.LOCAL_SUBNETS)] == ("192.168.1.0/24",)
     assert settings[("sun", Setting.REMOTE_SUBNETS)] == ("0.0.0.0/0",)
+
+
+def test_the_child_that_was_asked_for_is_compared_and_not_the_first():
+    other = subnet_identity("192.168.3.0/24")
+    weak = child(integrities=(integrity("HMAC_MD5_96"),))
+    asked = replace(weak, name="guests", local=other)
+    wanted = own_child(name="guests", remote=other)
+    pair = (seil(children=(child(), asked)), swan(children=(own_child(), wanted)))
+    found = tried_v1(*pair, child="guests").diagnosis()
+    assert (found.cause, found.asker) == (Cause.PROPOSAL, "moon")
+    assert found.difference("integrity") == ("HMAC_MD5_96", "HMAC_SHA2_256_128")
+
+
+def test_a_child_that_only_one_end_has_is_shown_with_one_that_the_other_has():
+    other = subnet_identity("192.168.3.0/24")
+    guests = child(name="guests", local=other)
+    found = tried_v1(seil(children=(child(), guests)), child="guests").diagnosis()
+    assert found.cause is Cause.SELECTORS
+    assert found.difference("traffic of moon") == ("192.168.3.0/24", "192.168.1.0/24")
+    assert found.remedy("moon").setting is Setting.LOCAL_SUBNETS
 
 
 def answered_with_its_own(pair):
