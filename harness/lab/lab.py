@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 from harness.capture.configured import CONFIGURATION
 from harness.capture.recording import Recording
@@ -28,6 +28,8 @@ from harness.peers.contract import Configuration, DataPlane, NativeFile, Peer, U
 from harness.peers.planes import plane_of
 from harness.verdict.oracles import OracleName
 
+Clock = Literal["real", "virtual"]
+
 
 class Roots(Protocol):
     """Where the root file systems of images are."""
@@ -40,9 +42,10 @@ class Roots(Protocol):
 class Lab:
     """What the fixture `lab` gives to a scenario; `up` is its one verb.
 
-    `folder` is the run's folder. Sabotage controls break on purpose what a scenario claims: with
-    `rewrite`, given a node and its configuration, and with `disturb`, given the network when it is
-    up. `rules` are those that the scenario looks at one by one, each with what came of it.
+    `folder` is the run's folder; under a virtual `clock` nothing takes longer than it must.
+    Sabotage controls break on purpose what a scenario claims: with `rewrite`, given a node and its
+    configuration, and with `disturb`, given the network when it is up. `rules` are those that the
+    scenario looks at one by one, each with what came of it.
     `data_plane` is that of every peer which says nothing else; `data_planes` tells it by node.
     """
 
@@ -53,9 +56,11 @@ class Lab:
         spawner: Spawner,
         roots: Roots,
         data_plane: DataPlane,
+        clock: Clock = "real",
     ) -> None:
         self.folder = folder
         self.data_plane = data_plane
+        self.clock = clock
         self.excused: dict[OracleName, str] = {}
         self.rules: dict[str, str] = {}
         self.peers: dict[str, str] = {}

@@ -19,7 +19,7 @@ from harness.peers.registry import find_peer
 from harness.plugin.guests import hold_cache
 from harness.plugin.options import IMAGES, PEERS, options_of
 from harness.plugin.progress import shown
-from harness.plugin.runs import DIAGNOSIS, run_folder, tell
+from harness.plugin.runs import DIAGNOSIS, plan_of, run_folder, tell
 from harness.plugin.selection import SEIL, data_plane
 from harness.plugin.warming import IMAGES_IN_GUEST, WARMED
 
@@ -62,7 +62,8 @@ def lab(
     """The lab of one run; its evidence is in the run's folder afterwards, pass or fail."""
     folder = run_folder(request.node)
     folder.mkdir(parents=True, exist_ok=True)
-    running = Lab(folder, background, spawner, roots, data_plane(request.config))
+    plane, clock = data_plane(request.config), plan_of(request.node).clock
+    running = Lab(folder, background, spawner, roots, plane, clock)
     request.node.stash[LAB] = running
     try:
         yield running

@@ -12,6 +12,7 @@ import pytest
 
 from harness.kernel.capabilities import Capabilities, probe
 from harness.kernel.probes import TRIES
+from harness.lab.lab import Clock
 from harness.machine.labkernel import DEFAULT_KERNEL
 from harness.peers.contract import DataPlane
 from harness.peers.planes import MARK
@@ -30,7 +31,7 @@ class Plan:
     """Where and how one item runs; `kernel` is ``host`` or the name of a lab kernel."""
 
     kernel: str
-    clock: str
+    clock: Clock
     seed: int
     missing: str = ""
 
@@ -152,7 +153,8 @@ def concerns_lab(item: pytest.Item) -> bool:
 def plan(item: pytest.Item) -> Plan:
     """Where an item runs: on the host if it may and can, else in a lab kernel.
 
-    A seed or a virtual clock that was asked for means a lab kernel: the host has neither.
+    A seed or a virtual clock that was asked for means a lab kernel: the host has neither. So does
+    a long scenario for which neither kernel nor clock was.
     """
     options: Options = options_of(item.config)
     seed = DEFAULT_SEED if options.seed is None else options.seed
@@ -161,7 +163,9 @@ def plan(item: pytest.Item) -> Plan:
     kernel = options.kernel
     missing = ""
     if kernel in ("auto", "host"):
-        wanted = options.clock == "virtual" or options.seed is not None
+        facts = scenario_of(item)
+        patient = facts is not None and facts.long and options.clock == "auto"
+        wanted = options.clock == "virtual" or options.seed is not None or patient
         missing = _missing(item)
         if kernel == "auto":
             kernel = DEFAULT_KERNEL if wanted or missing else "host"
