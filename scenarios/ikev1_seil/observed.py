@@ -11,12 +11,13 @@ from harness.capture.captured import of_recording
 from harness.capture.decryption import decrypt
 from harness.capture.entries import Entry, Ike, Ipsec, Status
 from harness.capture.recording import FrameNotSeen
-from harness.ike.constants_v1 import ExchangeType
+from harness.ike.constants_v1 import ExchangeType, IpsecAttribute
 from harness.ike.names import hyphened
 from harness.ike.payload import Payload, every
 from harness.ike.payloads_v1 import SecurityAssociation, VendorId
 from harness.ike.sa_v1 import Transform
 from harness.kernel.sa import SecurityAssociation as KernelSa
+from harness.lab.lab import Lab
 from harness.lab.net import Net
 from harness.lab.wire import is_ike
 from harness.peers.contract import ChildSa
@@ -32,6 +33,12 @@ MAIN, AGGRESSIVE, QUICK, INFORMATIONAL = (
     )
 )
 PLAIN, FLOATED = (500, 500), (4500, 4500)
+TOO_EARLY = (
+    "the responder of a Quick Mode has its SAs with the third message, and what the initiator"
+    " sends right behind that may come before (RFC 2409 5.5)"
+)
+EXACT = 0.5
+"""Seconds by which a time may differ in virtual time, where some are counted in whole ones."""
 
 P = TypeVar("P")
 
@@ -126,6 +133,22 @@ def terms(transform: Transform) -> dict[int, int | bytes]:
     return {one.type: one.value for one in transform.attributes}
 
 
+def lives(transform: Transform) -> list[tuple[int, int]]:
+    """The lifetimes of a transform of phase 2, each with its unit before it (RFC 2407 4.5)."""
+    numbers = [(one.type, one.number or 0) for one in transform.attributes]
+    kinds = [number for kind, number in numbers if kind == IpsecAttribute.SA_LIFE_TYPE]
+    durations = [number for kind, number in numbers if kind == IpsecAttribute.SA_LIFE_DURATION]
+    return list(zip(kinds, durations, strict=True))
+
+
+def is_about(lab: Lab, seconds: float, wanted: float) -> bool:
+    """Whether a time is the wanted one, which only virtual time can tell exactly.
+
+    A machine that has other things to do is late, and in real time a fifth is allowed for that.
+    """
+    return abs(seconds - wanted) < (EXACT if lab.clock == "virtual" else wanted / 5)
+
+
 def who_begins(net: Net) -> set[str]:
     """The nodes that sent a first message of phase 1: the one that has no responder's cookie."""
     return {one.sender for one in messages(net) if one.cookies[8:] == bytes(8)}
@@ -161,6 +184,14 @@ def established(net: Net, within: float = 10.0) -> ChildSa:
     theirs = net.sun.await_up(CONN, within)
     assert theirs.inbound == child.outbound, f"sun has {theirs}, the SEIL {child}"
     return child
+
+
+def too_early(lab: Lab) -> str:
+    """Why a datagram may be lost where IPsec SAs are replaced; nothing where none is.
+
+    In virtual time a daemon takes no time to read a message.
+    """
+    return "" if lab.clock == "virtual" else TOO_EARLY
 
 
 def crosses(net: Net, count: int = 10) -> None:

@@ -36,7 +36,7 @@ WORDS = ("123456", "password", "letmein", "ikelab", SECRET, "never tried")
     seed="002",
 )
 def test_aggressive_refused(lab: Lab, seil: Peer, sun: Peer) -> None:
-    net = up(lab, seil, sun, router=seil_file(MODE), swan=swan_files(aggressive="yes"))
+    net = up(lab, seil, sun, router=seil_file(MODE))
     net.wire("wan").await_ike("INFORMATIONAL", sender="sun")
     assert net.wire("wan").exchanges == [
         AggressiveMode(error="stopped after message 1"),
@@ -46,6 +46,7 @@ def test_aggressive_refused(lab: Lab, seil: Peer, sun: Peer) -> None:
     asked, refusal = messages(net)
     kinds = PayloadType
     assert asked.kinds[:4] == [kinds.SA, kinds.KE, kinds.NONCE, kinds.ID]
+    assert (asked.size, refusal.size) == (568, 56)
     assert not refusal.sealed
     assert refusal.only(Notification).notify_type == NotifyType.AUTHENTICATION_FAILED == 24
     nothing_is_installed(net)

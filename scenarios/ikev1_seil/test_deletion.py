@@ -3,15 +3,21 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
 from harness.capture.exchanges import Delete, DeleteIke
 from harness.ike.constants_v1 import PayloadType, ProtocolId
 from harness.ike.payloads_v1 import Delete as DeletePayload
 from harness.lab.lab import Lab
 from harness.lab.net import Net
+from harness.network.leaks import in_clear
 from harness.peers.contract import Peer
 from harness.scenario import scenario
 from scenarios.ikev1_seil.agreements import CONN, TUNNEL, up
 from scenarios.ikev1_seil.observed import crosses, established, messages
+
+SITES = (ip_network("192.168.1.0/24"), ip_network("192.168.2.0/24"))
+GONE = "when the tunnel is gone the routers of this topology forward its traffic as it is"
 
 
 @scenario(
@@ -21,9 +27,10 @@ from scenarios.ikev1_seil.observed import crosses, established, messages
     seed="002",
 )
 def test_delete_on_shutdown(lab: Lab, seil: Peer, sun: Peer) -> None:
-    net = up(lab, seil, sun)
+    net = up(lab, seil, sun, without={"clear": GONE})
     child = established(net)
     crosses(net)
+    assert not in_clear(net.wire("wan").frames, inner=SITES)
     net.seil.delete_ike(TUNNEL)
     net.sun.await_ike_down(CONN)
     net.sun.await_deleted(child.mirrored())
@@ -37,9 +44,10 @@ def test_delete_on_shutdown(lab: Lab, seil: Peer, sun: Peer) -> None:
     seed="002",
 )
 def test_delete_on_stop(lab: Lab, seil: Peer, sun: Peer) -> None:
-    net = up(lab, seil, sun)
+    net = up(lab, seil, sun, without={"clear": GONE})
     child = established(net)
     crosses(net)
+    assert not in_clear(net.wire("wan").frames, inner=SITES)
     net.sun.stop()
     net.seil.await_ike_down(TUNNEL)
     net.seil.await_deleted(child)
@@ -47,7 +55,7 @@ def test_delete_on_stop(lab: Lab, seil: Peer, sun: Peer) -> None:
 
 
 def is_deleted(net: Net, by: str, inbound: int) -> None:
-    """The deletes of a node, and that nothing is protected after them."""
+    """The deletes of a node, and that nothing is protected after them, though there is traffic."""
     wan = net.wire("wan")
     assert wan.exchanges[-2:] == [Delete(inbound), DeleteIke()]
     deletes = messages(net)[-2:]
@@ -62,7 +70,9 @@ def is_deleted(net: Net, by: str, inbound: int) -> None:
         assert [len(spi) for spi in said.spis] == [size]
     assert deletes[0].only(DeletePayload).spis == (inbound.to_bytes(4, "big"),)
     assert deletes[1].only(DeletePayload).spis == (deletes[1].cookies,)
-    assert [packet for packet in wan.esp if packet.number > wan.ike[-1].number] == []
     for gateway in (net.seil, net.sun):
         assert list(gateway.sas()) == []
         assert len(gateway.sad()) == 0
+    crosses(net)
+    assert in_clear(wan.frames, inner=SITES)
+    assert [packet for packet in wan.esp if packet.number > wan.ike[-1].number] == []

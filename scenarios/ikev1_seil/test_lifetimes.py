@@ -4,23 +4,36 @@
 from __future__ import annotations
 
 from harness.capture.exchanges import Delete, MainMode, QuickMode
-from harness.ike.constants_v1 import IpsecAttribute, LifeType, Phase1Attribute
+from harness.ike.constants_v1 import LifeType, Phase1Attribute
 from harness.ike.payloads_v1 import SecurityAssociation
-from harness.ike.sa_v1 import Transform
+from harness.ike.sa_v1 import encode_transform
 from harness.lab.lab import Lab
 from harness.lab.net import Net
 from harness.peers.contract import Peer
 from harness.scenario import scenario
 from scenarios.ikev1_seil.agreements import CONN, seil_file, up
-from scenarios.ikev1_seil.observed import MAIN, QUICK, esp, established, installed, messages
+from scenarios.ikev1_seil.observed import (
+    MAIN,
+    QUICK,
+    esp,
+    established,
+    installed,
+    is_about,
+    lives,
+    messages,
+    too_early,
+)
 
 LIFE = 60
 AGAIN = 0.8 * LIFE
 PHASE1 = f"interface.ipsec0.ike.proposal.phase1.lifetime : {LIFE}"
 PHASE2 = "interface.ipsec0.ike.proposal.phase2"
 KILOBYTES = 64
-SIZE, EVERY = 1000, 0.05
-"""Octets and seconds of a flow that fills an SA of so many kilobytes in three seconds."""
+SIZE, EVERY = 1000, 0.2
+"""Octets and seconds of a flow that fills an SA of so many kilobytes in thirteen seconds.
+
+The fifth that is left when it is replaced lasts longer than that takes on a slow machine.
+"""
 
 
 @scenario(
@@ -28,7 +41,7 @@ SIZE, EVERY = 1000, 0.05
     "A lifetime of 60 s is in the offer, and a new phase 1 begins when 48 of them are over.",
     rfc="2409 5",
     seed="002",
-    needs=("esp",),
+    long=True,
 )
 def test_phase1_lifetime_60(lab: Lab, seil: Peer, sun: Peer) -> None:
     net = up(lab, seil, sun, router=seil_file(PHASE1))
@@ -36,6 +49,7 @@ def test_phase1_lifetime_60(lab: Lab, seil: Peer, sun: Peer) -> None:
     wan = net.wire("wan")
     offer = messages(net)[0]
     assert {one.number_of(Phase1Attribute.LIFE_DURATION) for one in offer.transforms} == {LIFE}
+    assert {len(encode_transform(one, more=False)) for one in offer.transforms} == {36, 32}
     assert (4 + len(offer.only(SecurityAssociation).body()), offer.size) == (228, 336)
     with net.traffic("left", "right", every=0.5) as flow:
         since = len(wan.frames)
@@ -47,7 +61,7 @@ def test_phase1_lifetime_60(lab: Lab, seil: Peer, sun: Peer) -> None:
     said = messages(net, exchange=MAIN)
     assert len(said) == 12
     assert said[6].sender == "seil"
-    assert abs(said[6].at - said[5].at - AGAIN) < 1
+    assert is_about(lab, said[6].at - said[5].at, AGAIN)
     assert said[6].cookies[:8] != said[0].cookies[:8]
     assert [one for one in wan.exchanges if isinstance(one, MainMode | QuickMode)] == [
         MainMode(),
@@ -63,23 +77,23 @@ def test_phase1_lifetime_60(lab: Lab, seil: Peer, sun: Peer) -> None:
     "IPsec SAs with a lifetime of 60 s are replaced when 48 of them are over.",
     rfc="2407 4.5",
     seed="002",
-    needs=("esp",),
+    long=True,
 )
 def test_phase2_lifetime_60(lab: Lab, seil: Peer, sun: Peer) -> None:
     net = up(lab, seil, sun, router=seil_file(f"{PHASE2}.lifetime-of-time : {LIFE}"))
     old = established(net)
     for half in installed(net, "seil"):
         assert half.lifetimes.hard_seconds == LIFE
-    with net.traffic("left", "right", every=0.5) as flow:
+    with net.traffic("left", "right", every=0.5, may_lose=too_early(lab)) as flow:
         new = net.seil.await_rekeyed(old, within=LIFE)
         net.seil.await_deleted(old)
         net.sun.await_deleted(old.mirrored())
         flow.await_crossed(10, within=10)
-    assert flow.lost == 0
+    assert flow.lost <= (1 if too_early(lab) else 0)
     assert new.reqid == old.reqid
     assert said_of_life(net) == {(LifeType.SECONDS, LIFE)}
     said = messages(net, exchange=QUICK)
-    assert abs(said[3].at - said[2].at - AGAIN) < 1.5
+    assert is_about(lab, said[3].at - said[2].at, AGAIN)
     assert said[3].sender == "seil"
     is_replaced_once(net, old.inbound)
 
@@ -89,16 +103,17 @@ def test_phase2_lifetime_60(lab: Lab, seil: Peer, sun: Peer) -> None:
     "IPsec SAs with a limit of 64 KB are replaced when they have carried four fifths of that.",
     rfc="2407 4.5",
     seed="002",
-    needs=("esp",),
+    long=True,
 )
 def test_phase2_lifetime_bytes(lab: Lab, seil: Peer, sun: Peer) -> None:
     net = up(lab, seil, sun, router=seil_file(f"{PHASE2}.lifetime-of-byte : {KILOBYTES}K"))
     first = established(net)
-    with net.traffic("left", "right", every=EVERY, size=SIZE) as flow:
-        second = net.seil.await_rekeyed(first, within=10)
-        net.seil.await_rekeyed(second, within=10)
+    with net.traffic("left", "right", every=EVERY, size=SIZE, may_lose=too_early(lab)) as flow:
+        second = net.seil.await_rekeyed(first, within=20)
+        net.seil.await_rekeyed(second, within=20)
         net.seil.await_deleted(first)
-    assert flow.lost == 0
+    assert flow.lost <= (2 if too_early(lab) else 0)
+    assert len(messages(net, exchange=QUICK)) == 9
     assert (LifeType.KILOBYTES, KILOBYTES) in said_of_life(net)
     for old in (first, second):
         carried = sum(len(packet.packet) for _, packet in esp(net) if packet.spi == old.inbound)
@@ -111,16 +126,7 @@ def said_of_life(net: Net) -> set[tuple[int, int]]:
     return {pair for one in offer.transforms for pair in lives(one)}
 
 
-def lives(transform: Transform) -> list[tuple[int, int]]:
-    """The lifetimes of a transform: each duration is of the type before it (RFC 2407 4.5)."""
-    numbers = [(one.type, one.number or 0) for one in transform.attributes]
-    kinds = [number for kind, number in numbers if kind == IpsecAttribute.SA_LIFE_TYPE]
-    durations = [number for kind, number in numbers if kind == IpsecAttribute.SA_LIFE_DURATION]
-    return list(zip(kinds, durations, strict=True))
-
-
 def is_replaced_once(net: Net, inbound: int) -> None:
     kinds = (QuickMode, Delete)
     seen = [one for one in net.wire("wan").exchanges if isinstance(one, kinds)]
-    assert seen[:2] == [QuickMode(), QuickMode()]
-    assert Delete(inbound) in seen[2:]
+    assert seen == [QuickMode(), QuickMode(), Delete(inbound)]

@@ -6,6 +6,7 @@ from __future__ import annotations
 from harness.capture.exchanges import Informational, MainMode
 from harness.ike.constants_v1 import NotifyType, PayloadType, Phase1Attribute, ProtocolId
 from harness.ike.payloads_v1 import Identification, Notification, SecurityAssociation
+from harness.ike.sa_v1 import encode_transform
 from harness.lab.lab import Lab
 from harness.lab.net import Net
 from harness.peers.contract import NativeFile, Peer
@@ -81,8 +82,16 @@ def test_phase1_mismatch(lab: Lab, seil: Peer, sun: Peer) -> None:
     assert ladder(net) == [f"seil: {MAIN}", f"sun: {INFORMATIONAL}"]
     offer, refusal = messages(net)
     (transform,) = offer.transforms
-    assert transform.number_of(A.LIFE_DURATION) == 777
-    assert transform.number_of(A.GROUP_DESCRIPTION) == 2
+    assert terms(transform) == {
+        A.LIFE_TYPE: 1,
+        A.LIFE_DURATION: 777,
+        A.ENCRYPTION_ALGORITHM: 7,
+        A.KEY_LENGTH: 256,
+        A.AUTHENTICATION_METHOD: 1,
+        A.HASH_ALGORITHM: 4,
+        A.GROUP_DESCRIPTION: 2,
+    }
+    assert len(encode_transform(transform, more=False)) == 36
     assert (4 + len(offer.only(SecurityAssociation).body()), offer.size) == (56, 164)
     assert not refusal.sealed
     assert refusal.kinds == [PayloadType.N]
@@ -91,6 +100,7 @@ def test_phase1_mismatch(lab: Lab, seil: Peer, sun: Peer) -> None:
     assert (said.protocol, said.spi) == (ProtocolId.ISAKMP, refusal.cookies)
     assert len(said.spi) == 16
     assert refusal.cookies[:8] == offer.cookies[:8]
+    assert refusal.cookies[8:] != bytes(8)
     assert refusal.size == 56
     nothing_is_installed(net)
     found = net.diagnosis()

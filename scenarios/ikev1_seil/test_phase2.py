@@ -32,6 +32,7 @@ MD5 = (
     f"{PHASE2}.encryption.0.algorithm     : aes256",
     f"{PHASE2}.authentication.0.algorithm : hmac-md5",
 )
+ESP_AES = 12
 EVERYTHING = bytes(8)
 LEFT, RIGHT = bytes([192, 168, 1, 0, 255, 255, 255, 0]), bytes([192, 168, 2, 0, 255, 255, 255, 0])
 
@@ -59,6 +60,7 @@ def test_phase2_mismatch(lab: Lab, seil: Peer, sun: Peer) -> None:
     ]
     asked, refusal = messages(net)[-2:]
     (transform,) = asked.transforms
+    assert transform.id == ESP_AES
     assert transform.number_of(IpsecAttribute.KEY_LENGTH) == 256
     assert transform.number_of(IpsecAttribute.AUTHENTICATION_ALGORITHM) == 1
     assert asked.size == 172
@@ -101,7 +103,10 @@ def test_phase2_mismatch_mended(lab: Lab, seil: Peer, sun: Peer) -> None:
 )
 def test_proxy_id_mismatch(lab: Lab, seil: Peer, sun: Peer) -> None:
     net = up(lab, seil, sun, router=seil_file(without="proxy-id"))
-    net.wire("wan").await_ike("QUICK_MODE", sender="sun")
+    wan = net.wire("wan")
+    wan.await_ike("QUICK_MODE", sender="sun")
+    # strongSwan says it again: the SEIL has nothing to say to that.
+    wan.await_ike("QUICK_MODE", sender="sun", since=len(wan.frames))
     asked, answer = messages(net, exchange=QUICK)
     for message, networks in ((asked, [EVERYTHING, EVERYTHING]), (answer, [LEFT, RIGHT])):
         said = message.all(Identification)
@@ -109,6 +114,10 @@ def test_proxy_id_mismatch(lab: Lab, seil: Peer, sun: Peer) -> None:
         assert [one.data for one in said] == networks
     assert (asked.sender, answer.sender) == ("seil", "sun")
     assert asked.message_id == answer.message_id
+    with net.seil.console() as console:
+        said = [line.text for line in console.log(1970)]
+    assert "mismatched ID was returned." in said
+    assert [line for line in said if line.startswith("phase2 negotiation failed")]
     nothing_is_installed(net)
     found = net.diagnosis()
     assert found.cause is Cause.SELECTORS
