@@ -16,7 +16,7 @@ from harness.daemon.complaints import Complaint, refusal
 from harness.daemon.configuration import DaemonConfiguration, Startup
 from harness.daemon.racoon import values as v
 from harness.daemon.racoon.block import Directive, read_block, table_of
-from harness.daemon.racoon.files import Files, LoadKey
+from harness.daemon.racoon.files import Files, LoadKey, below
 from harness.daemon.racoon.lexer import Misplaced, Token
 from harness.daemon.racoon.remote import Remote, read_remote
 from harness.daemon.racoon.sainfo import SaInfo, read_sainfo
@@ -59,6 +59,7 @@ class _Reading:
 
     folder: Path
     load_key: LoadKey
+    root: Path
     complaints: list[Complaint] = field(default_factory=list)
     paths: dict[str, Token] = field(default_factory=dict)
     listen: list[str] = field(default_factory=list)
@@ -88,8 +89,10 @@ class _Reading:
     def files(self) -> Files:
         """Where the files of the configuration are."""
         certificates = self.paths.get("certificate")
-        folder = self.folder / certificates.text if certificates else self.folder
-        return Files(folder, self.paths.get("pre_shared_key"), self.load_key)
+        folder = self.folder
+        if certificates:
+            folder = below(self.root, folder, certificates.text)
+        return Files(folder, self.paths.get("pre_shared_key"), self.load_key, self.root)
 
     def _take_path(self, statement: Statement) -> None:
         arguments = statement.arguments()
@@ -116,14 +119,16 @@ class _Reading:
         )
 
 
-def read_racoon(text: str, file: str, load_key: LoadKey = load_private_key) -> DaemonConfiguration:
+def read_racoon(
+    text: str, file: str, load_key: LoadKey = load_private_key, root: Path = Path("/")
+) -> DaemonConfiguration:
     """What a racoon.conf says; raises `ConfigurationError` that names every wrong place.
 
     Files that it names are read: relative to the folder of `path certificate`, and that to the
-    folder of `file`. A child whose two ends are known waits for its traffic, as racoon does; one
-    with an anonymous end answers only.
+    folder of `file`; an absolute path is one below `root`. A child whose two ends are known waits
+    for its traffic, as racoon does; one with an anonymous end answers only.
     """
-    reading = _Reading(Path(file).parent, load_key)
+    reading = _Reading(below(root, Path(), file).parent, load_key, root)
     try:
         for statement in statements(text):
             try:

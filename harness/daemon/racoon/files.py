@@ -23,6 +23,11 @@ _HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 """What ``openssl x509 -hash`` is used for: links by which racoon finds authorities."""
 
 
+def below(root: Path, folder: Path, path: str) -> Path:
+    """A path in `folder`, or below `root` where it is absolute."""
+    return root / path.lstrip("/") if path.startswith("/") else folder / path
+
+
 @dataclass(frozen=True, slots=True)
 class OwnCertificate:
     """``certificate_type x509``: the files of the own certificate and of its key."""
@@ -35,12 +40,13 @@ class OwnCertificate:
 class Files:
     """Where files are: `certificates` is a folder, `secrets` names the file of preshared keys.
 
-    `load_key` gives a private key; see `Credentials.private_key`.
+    `load_key` gives a private key; see `Credentials.private_key`. Absolute paths are below `root`.
     """
 
     certificates: Path
     secrets: Token | None
     load_key: LoadKey
+    root: Path = Path("/")
 
     def signature(self, own: OwnCertificate, authority: Token | None) -> RsaSignature:
         """The credentials of an end with a certificate; raises `Misplaced`."""
@@ -77,7 +83,7 @@ class Files:
         return found
 
     def _read(self, token: Token) -> bytes:
-        path = self.certificates / token.text
+        path = below(self.root, self.certificates, token.text)
         try:
             return path.read_bytes()
         except (OSError, ValueError) as error:
@@ -89,7 +95,7 @@ class Files:
         folder = self.certificates
         try:
             names = sorted(one.name for one in folder.iterdir() if _HASHED.fullmatch(one.name))
-        except OSError:
+        except (OSError, ValueError):
             names = []
         if not names:
             raise Misplaced(

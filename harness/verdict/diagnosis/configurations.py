@@ -8,6 +8,8 @@ socket too. Each dialect is known by the names of its files.
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,8 +20,9 @@ from harness.verdict.diagnosis import ipsec_conf, swanctl_conf
 from harness.verdict.diagnosis.wishes import Wishes
 
 FOLDER = "configuration"
-NATIVE, RACOON = "/run/ikelabd.native", "/run/ikelabd.racoon"
+NATIVE = "/run/ikelabd.native"
 SEIL_LINE = "interface.ipsec"
+SAINFO = re.compile(r"^\s*sainfo\s", re.MULTILINE)
 """How lines begin that no other dialect has."""
 AGGRESSIVE_PSK = "i_dont_care_about_security_and_use_aggressive_mode_psk"
 MOST_OCTETS = 1 << 20
@@ -29,10 +32,14 @@ _AUTHORITIES = ("/etc/ipsec.d/cacerts/", "/etc/swanctl/x509ca/")
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """The files that a daemon was given, by their absolute path in the node."""
+    """The files that a daemon was given, by their absolute path in the node.
+
+    `root` is the folder that they are below, none where they are only here.
+    """
 
     node: str
     files: Mapping[str, str]
+    root: Path = Path(os.devnull)
 
     def below(self, folders: Iterable[str]) -> dict[str, str]:
         """The files in these folders, by their names."""
@@ -53,7 +60,7 @@ def wishes_in(folder: Path) -> tuple[Wishes, ...]:
     """
     found: list[Wishes] = []
     for configuration in sorted(folder.glob(f"*/{FOLDER}")):
-        given = Given(configuration.parent.name, _files(configuration))
+        given = Given(configuration.parent.name, _files(configuration), configuration)
         found += wishes_of(given)
     return tuple(found)
 
@@ -61,7 +68,7 @@ def wishes_in(folder: Path) -> tuple[Wishes, ...]:
 def wishes_of(given: Given) -> tuple[Wishes, ...]:
     """What one node was configured with, by the first dialect of which it has a file.
 
-    A SEIL's file has any name and is known by its lines.
+    A SEIL's file and a racoon's have any name and are known by their lines.
     """
     for name, read in READERS.items():
         if name in given.files:
@@ -69,6 +76,8 @@ def wishes_of(given: Given) -> tuple[Wishes, ...]:
     for path, text in given.files.items():
         if any(line.lstrip().startswith(SEIL_LINE) for line in text.splitlines()):
             return _seil(given, path)
+        if SAINFO.search(text):
+            return _racoon(given, path)
     return ()
 
 
@@ -124,16 +133,10 @@ def _ikelabd(given: Given) -> tuple[Wishes, ...]:
     return read_toml_file(given.files[NATIVE], given.node, Path(NATIVE).name)
 
 
-def _racoon(given: Given) -> tuple[Wishes, ...]:
-    from harness.daemon.configuration import ConfigurationError
-    from harness.daemon.racoon.dialect import read_racoon
-    from harness.verdict.diagnosis.engine import wishes_v1
+def _racoon(given: Given, path: str) -> tuple[Wishes, ...]:
+    from harness.verdict.diagnosis.racoon import read_racoon_file
 
-    try:
-        found = read_racoon(given.files[RACOON], RACOON)
-    except ConfigurationError:
-        return ()
-    return tuple(wishes_v1(connection, given.node) for connection in found.v1)
+    return read_racoon_file(given.files[path], given.node, path, given.root)
 
 
 def _json(text: str) -> dict[str, Any]:
@@ -163,7 +166,6 @@ READERS: Mapping[str, Reader] = MappingProxyType(
         swanctl_conf.FILE: _swanctl_conf,
         swanctl_conf.OVER_VICI: _over_vici,
         NATIVE: _ikelabd,
-        RACOON: _racoon,
     }
 )
 """What reads which file."""

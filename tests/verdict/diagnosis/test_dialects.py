@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from harness.peers.connection import Connection
 from harness.peers.ikelabd.native import native_file
 from harness.peers.strongswan.connections import ipsec_conf, load_conn, swanctl_conf
-from harness.verdict.diagnosis.alternatives import Aspect, SaKind
+from harness.verdict.diagnosis.alternatives import Alternative, Aspect, SaKind
 from harness.verdict.diagnosis.configurations import Given, wishes_in, wishes_of
 from harness.verdict.diagnosis.ipsec_conf import read_ipsec_conf
 from harness.verdict.diagnosis.seil import read_seil_file
@@ -22,7 +22,7 @@ from harness.verdict.diagnosis.strongswan_proposals import (
     write_proposal,
 )
 from harness.verdict.diagnosis.swanctl_conf import read_swanctl_conf, read_tree
-from harness.verdict.diagnosis.wishes import Setting, Wishes
+from harness.verdict.diagnosis.wishes import Setting, Value, Wishes
 from scenarios.agreements import AUTHORITY, NET_NET
 
 SEEDS_CONF = """\
@@ -263,7 +263,7 @@ def test_no_text_is_an_error_to_any_reader(one: str, other: str) -> None:
         read_ipsec_conf(text, "moon", secrets=other)
         read_swanctl_conf(text, "moon")
         read_seil_file(text, "moon", "seil.conf")
-        for path in ("/run/ikelabd.native", "/run/ikelabd.racoon", "/load-conn.json"):
+        for path in ("/run/ikelabd.native", "/run/racoon.conf", "/load-conn.json"):
             wishes_of(Given("moon", {path: text, "/load-shared.json": other}))
 
 
@@ -281,3 +281,96 @@ def test_another_method_is_spelled_with_all_that_it_changes() -> None:
         "ipsec.conf": ["authby=pubkey"],
         "native": [f"no line {path}.secret, and {path}.private-key = <the key of the certificate>"],
     }
+
+
+RACOON = """\
+path certificate "/run/cert";
+path pre_shared_key "/run/psk";
+remote 10.0.0.2 {
+    exchange_mode main;
+    my_identifier fqdn "branch.example.org";
+    proposal {
+        authentication_method pre_shared_key;
+        encryption_algorithm 3des;
+        hash_algorithm sha1;
+        dh_group 2 ;
+    }
+}
+sainfo address 10.0.0.1 any address 10.0.0.2 any {
+    lifetime time 30 sec;
+    encryption_algorithm blowfish ;
+    authentication_algorithm hmac_md5;
+    compression_algorithm deflate ;
+}
+"""
+
+
+def racoon_in(folder: Path, text: str) -> Wishes:
+    """A racoon's configuration as a run's folder has it, with the file that it names."""
+    given = folder / "seil" / "configuration" / "run"
+    given.mkdir(parents=True, exist_ok=True)
+    (given / "racoon.conf").write_text(text)
+    (given / "psk").write_text("10.0.0.2 known\n")
+    return only(wishes_in(folder))
+
+
+def proposal(words: str, kind: SaKind) -> tuple[Alternative, ...]:
+    return (read_proposal(words, kind),)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "text", "line"),
+    [
+        (
+            Setting.IKE_PROPOSALS,
+            proposal("3des-sha1-modp1536", SaKind.ISAKMP_SA),
+            ["dh_group modp1536;"],
+            10,
+        ),
+        (
+            Setting.IKE_PROPOSALS,
+            proposal("aes256-sha1-modp1024", SaKind.ISAKMP_SA),
+            ["encryption_algorithm aes 256;"],
+            8,
+        ),
+        (
+            Setting.CHILD_PROPOSALS,
+            proposal("aes128-md5", SaKind.IPSEC_SA),
+            ["encryption_algorithm blowfish, aes;"],
+            15,
+        ),
+        (Setting.LOCAL_IDENTITY, "10.0.0.1", ["my_identifier address 10.0.0.1;"], 5),
+        (Setting.METHOD, "pubkey", ["authentication_method rsasig;"], 7),
+        (Setting.EXCHANGE, "aggressive", ["exchange_mode aggressive;"], 4),
+        (Setting.CHILD_LIFETIME, 20, ["lifetime time 20 sec;"], 14),
+        (
+            Setting.REMOTE_SUBNETS,
+            ("10.2.0.0/16",),
+            ["sainfo address 10.0.0.1/32 any address 10.2.0.0/16 any"],
+            13,
+        ),
+    ],
+)
+def test_a_racoon_is_mended_in_its_own_words(
+    setting: Setting, value: Value, text: list[str], line: int, tmp_path: Path
+) -> None:
+    found = racoon_in(tmp_path, RACOON)
+    spelled = found.spelling.spell(found, setting, value)
+    assert [one.text for one in spelled] == text
+    assert [one.where for one in spelled] == [f"racoon.conf line {line}"]
+    # What is to be written there is taken.
+    lines = RACOON.splitlines()
+    lines[line - 1] = text[0] + (" {" if text[0].startswith("sainfo") else "")
+    if setting is not Setting.METHOD:
+        assert racoon_in(tmp_path, "\n".join(lines)) != found
+
+
+def test_what_a_racoon_has_no_line_for_is_put_into_its_block(tmp_path: Path) -> None:
+    found = racoon_in(tmp_path, RACOON)
+    (spelled,) = found.spelling.spell(found, Setting.REMOTE_IDENTITY, "CN=sun,O=ikelab")
+    assert spelled.text == 'peers_identifier asn1dn "CN=sun,O=ikelab";'
+    assert spelled.where == "in remote 10.0.0.2 of racoon.conf"
+    assert found.secret == b"known"
+    place = found.place(Setting.CHILD_LIFETIME)
+    assert place is not None
+    assert (place.text, place.where) == ("lifetime time 30 sec;", "racoon.conf line 14")
