@@ -21,6 +21,15 @@ class Stage(StrEnum):
     CHILD = "the IPsec SA"
 
 
+REPEATED = 2
+"""So many repetitions after an answer mean that it did not arrive: one may have crossed it."""
+
+
+def unheard(asked: Message, answer: Message) -> bool:
+    """Whether an answer that was sent did not get to who asked."""
+    return answer.lost or asked.repeated_after(answer) >= REPEATED
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A request that came to nothing.

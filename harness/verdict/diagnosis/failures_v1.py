@@ -9,7 +9,7 @@ from harness.capture.entries import Status
 from harness.ike.constants_v1 import ExchangeType, NotifyType, ProtocolId
 from harness.ike.names import hyphened
 from harness.ike.payloads_v1 import Delete, Identification, Notification
-from harness.verdict.diagnosis.failures import Failure, Stage
+from harness.verdict.diagnosis.failures import Failure, Stage, unheard
 from harness.verdict.diagnosis.negotiations import V1_NAMES, Message, Negotiation
 
 FIRST_STATUS_TYPE = 16384
@@ -75,7 +75,14 @@ def _phase_1_failure(negotiation: Negotiation, phase_1: list[Message]) -> Failur
             return Failure(negotiation, Stage.AUTHENTICATION, exchange, last, message)
         if not whole and not message.readable and message.ike.status is not Status.FRAGMENT:
             return Failure(negotiation, stage, exchange, last, message)
-    return None if whole else Failure(negotiation, stage, exchange, last)
+    if whole and (quick or not _ended_unheard(phase_1)):
+        return None
+    return Failure(negotiation, stage, exchange, last)
+
+
+def _ended_unheard(phase_1: list[Message]) -> bool:
+    """Whether the last message of phase 1, as that of its responder, was lost on its way."""
+    return len(phase_1) > 1 and unheard(phase_1[-2], phase_1[-1])
 
 
 def _deletes_isakmp(message: Message) -> bool:

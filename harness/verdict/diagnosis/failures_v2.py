@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from harness.ike.constants_v2 import ExchangeType, NotifyType, PayloadType
 from harness.ike.names import name_of
 from harness.ike.payloads_v2 import Authentication, Delete, Notify, SecurityAssociation
-from harness.verdict.diagnosis.failures import Failure, Stage
+from harness.verdict.diagnosis.failures import Failure, Stage, unheard
 from harness.verdict.diagnosis.negotiations import Message, Negotiation
 
 FIRST_STATUS_TYPE = 16384
@@ -94,12 +94,26 @@ def _last_answer(negotiation: Negotiation, exchange: ExchangeType) -> Message | 
         return Failure(negotiation, stage, exchange.name, asked)
     error = _error(answer)
     if error is None and answer.readable:
-        return answer
+        return _heard(negotiation, stage, asked, answer)
     if error is None:
         return Failure(negotiation, stage, exchange.name, asked, answer)
     if exchange is ExchangeType.IKE_AUTH and error.notify_type in _OF_THE_CHILD:
         stage = Stage.CHILD
     return _refused(negotiation, stage, exchange.name, asked, answer, error)
+
+
+def _heard(
+    negotiation: Negotiation, stage: Stage, asked: Message, answer: Message
+) -> Message | Failure:
+    """The answer, or that nobody went on with it, where who asked asks again and again."""
+    goes_on = any(
+        one.sender == asked.sender and one.message_id > asked.message_id
+        for one in negotiation.after(asked)
+    )
+    repeats = stage is Stage.IKE and bool(asked.again)
+    if goes_on or not (repeats or unheard(asked, answer)):
+        return answer
+    return Failure(negotiation, stage, ExchangeType(asked.exchange).name, answer)
 
 
 def _refused(

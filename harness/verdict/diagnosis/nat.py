@@ -45,8 +45,8 @@ def situation(negotiation: Negotiation) -> str:
 
 def _translated(node: str, address: Address, message: Message) -> str:
     return (
-        f"a NAT translates {node}: the NAT detection hash of {message.sender} is not made with "
-        f"{address.host} port {address.port}"
+        f"a NAT translates {node}, or it forces UDP encapsulation: the NAT detection hash of "
+        f"{message.sender} is not made with {address.host} port {address.port}"
     )
 
 

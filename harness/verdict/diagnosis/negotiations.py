@@ -22,6 +22,10 @@ V1_NAMES = {
 }
 
 
+LOST = ("dropped", "the wire is cut")
+"""What a lab's wire notes of a frame that it did not carry."""
+
+
 @dataclass(slots=True)
 class Message:
     """An IKE message, whole: `again` are its repetitions on the same wire.
@@ -43,6 +47,15 @@ class Message:
     def numbers(self) -> tuple[int, ...]:
         """The frames that it was in, each time."""
         return (self.entry.number, *(one.number for one in self.again))
+
+    @property
+    def lost(self) -> bool:
+        """Whether the wire let it through at no time, as those of a lab note."""
+        return all(one.frame.comment in LOST for one in (self.entry, *self.again))
+
+    def repeated_after(self, other: Message) -> int:
+        """How often it was repeated after another one came for the last time."""
+        return sum(1 for number in self.numbers if number > other.numbers[-1])
 
     @property
     def sender(self) -> str:

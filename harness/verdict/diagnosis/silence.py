@@ -24,7 +24,7 @@ AFTERWARDS_NS = 1_000_000_000
 
 def explain_silence(failure: Failure, around: Circumstances) -> Diagnosis:
     """Why there is no answer, as far as the capture tells; else only from where on."""
-    for explain in (_crashed, _unreachable, _fragments, _never_spoken, _behind_nat):
+    for explain in (_crashed, _lost, _unreachable, _fragments, _never_spoken, _behind_nat):
         found = explain(failure, around)
         if found is not None:
             return found
@@ -39,6 +39,14 @@ def _crashed(failure: Failure, around: Circumstances) -> Diagnosis | None:
     status = found.status
     how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
     return _no_answer(failure, Cause.CRASHED, f"; the daemon of {failure.refuser} {how}")
+
+
+def _lost(failure: Failure, around: Circumstances) -> Diagnosis | None:
+    """A message that the wire of a lab never carried."""
+    if not failure.asked.lost:
+        return None
+    found = _no_answer(failure, Cause.NO_ANSWER, "; the wire did not let it through")
+    return replace(found, proved=True)
 
 
 def _unreachable(failure: Failure, around: Circumstances) -> Diagnosis | None:

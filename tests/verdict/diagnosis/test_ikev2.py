@@ -301,6 +301,12 @@ def test_silence_from_ike_auth_on_is_told_as_such() -> None:
     assert found.exchange == "IKE_AUTH"
 
 
+def test_an_answer_that_does_not_arrive_is_told_from_a_request_that_does_not() -> None:
+    found = tried_v2(prepare=lost("sun", ExchangeType.IKE_SA_INIT), later=200).diagnosis()
+    assert (found.cause, found.asker, found.refuser) == (Cause.NO_ANSWER, "sun", "moon")
+    assert found.sentence.startswith("moon did not answer the IKE_SA_INIT response of sun (frame 2")
+
+
 def test_a_nat_that_lets_nothing_through_port_4500_is_named() -> None:
     def blocked(pair: Pair) -> None:
         pair.translate = lambda datagram: None if 4500 in datagram.destination else datagram
