@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from harness.daemon.native.table import Unusable
-from harness.ike.certificates import IdType
+from harness.ike.constants_v2 import IdType
 from harness.ike.v1.identity import Identity as IdentityV1
 from harness.ike.v2.connection import Identity as IdentityV2
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 from harness.daemon.sa_pair import SaPair
 from harness.ike.address import Path
 from harness.ike.esp import EspSa
-from harness.ike.v2.child_sa import ChildSa, DirectionKeys
+from harness.ike.keys import DirectionKeys
+from harness.ike.v2.child_sa import ChildSa
 from harness.ike.v2.events import ChildSaInstalled
 from harness.ike.v2.suites import Suite
 

@@ -9,24 +9,7 @@ NOT or MUST NOT) are for those who ask for them by name, never for a default pro
 """
 
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
-
-
-class TransformType(IntEnum):
-    """IKEv2 transform types (RFC 7296 section 3.3.2, RFC 9370 section 2.2.1)."""
-
-    ENCR = 1
-    PRF = 2
-    INTEG = 3
-    KE = 4
-    ESN = 5
-    ADDKE1 = 6
-    ADDKE2 = 7
-    ADDKE3 = 8
-    ADDKE4 = 9
-    ADDKE5 = 10
-    ADDKE6 = 11
-    ADDKE7 = 12
+from enum import StrEnum
 
 
 class Dialect(StrEnum):

@@ -8,7 +8,7 @@ by the SHA-1 of its public key (RFC 7296 section 3.7).
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from hashlib import sha1
 from ipaddress import ip_address
 
@@ -22,22 +22,13 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from harness.ike.constants_v2 import IdType
 from harness.ike.signatures import PrivateKey, PublicKey
 
 # A peer chooses what it sends, and paths multiply with each certificate.
 LONGEST_CHAIN = 6
 UNREADABLE = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 PEM_MARK = b"-----BEGIN"
-
-
-class IdType(IntEnum):
-    """Identification types that a certificate can confirm (RFC 7296 section 3.5, RFC 2407)."""
-
-    IPV4_ADDR = 1
-    FQDN = 2
-    RFC822_ADDR = 3
-    IPV6_ADDR = 5
-    DER_ASN1_DN = 9
 
 
 class CertificateFailureReason(StrEnum):

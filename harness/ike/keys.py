@@ -49,6 +49,14 @@ class ChildKeys:
     integrity_r: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class DirectionKeys:
+    """What one direction of a pair of ESP SAs is sealed with; the encryption key has the salt."""
+
+    encryption: bytes = field(repr=False)
+    integrity: bytes = field(repr=False)
+
+
 def skeyseed(prf: Prf, nonce_i: bytes, nonce_r: bytes, shared: bytes) -> bytes:
     """SKEYSEED of a first exchange: prf(Ni | Nr, g^ir).
 

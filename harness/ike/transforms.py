@@ -20,7 +20,6 @@ from harness.ike.algorithm_records import (
     Names,
     Prf,
     SequenceNumbers,
-    TransformType,
 )
 from harness.ike.algorithms import (
     ENCRYPTIONS,
@@ -50,7 +49,6 @@ __all__ = [
     "Names",
     "Prf",
     "SequenceNumbers",
-    "TransformType",
     "UnknownAlgorithm",
     "encryption",
     "encryption_by_esp_id",

@@ -23,7 +23,6 @@ from hypothesis import strategies as st
 from harness.ike.certificates import (
     CertificateFailure,
     CertificateFailureReason,
-    IdType,
     check_identity,
     der,
     key_hash,
@@ -33,6 +32,7 @@ from harness.ike.certificates import (
     subject_dn,
     trusted_peer,
 )
+from harness.ike.constants_v2 import IdType
 
 NOW = datetime(2030, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -9,7 +9,8 @@ from harness.daemon.identities import Who, identity_of
 from harness.daemon.native.table import Table
 from harness.daemon.native.values import address
 from harness.ike.address import Address
-from harness.ike.certificates import IdType, subject_dn
+from harness.ike.certificates import subject_dn
+from harness.ike.constants_v2 import IdType
 
 ANY = "any"
 

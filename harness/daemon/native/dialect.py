@@ -17,7 +17,8 @@ from harness.daemon.native import ikev1, ikev2
 from harness.daemon.native.lines import lines_of
 from harness.daemon.native.table import Table
 from harness.daemon.native.values import address
-from harness.ike.v2.connection import Retransmission, Settings
+from harness.ike.retransmission import Retransmission
+from harness.ike.v2.connection import Settings
 
 _WHERE = re.compile(r"\(at line (\d+), column \d+\)")
 

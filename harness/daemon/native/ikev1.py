@@ -17,6 +17,7 @@ from harness.daemon.native.table import Table, Unusable
 from harness.daemon.native.values import traffic
 from harness.daemon.proposals import Transforms, transforms_in
 from harness.ike.address import Address
+from harness.ike.retransmission import Retransmission
 from harness.ike.transforms import PRFS, Encryption, Integrity, KeyExchange, Prf
 from harness.ike.v1.configuration import (
     Child,
@@ -29,11 +30,9 @@ from harness.ike.v1.configuration import (
     Phase1Mode,
     PreSharedKey,
     Rekeying,
-    Retransmission,
     RsaSignature,
 )
 from harness.ike.v1.identity import Identity, address_identity, subnet_identity
-from harness.ike.v2.connection import Retransmission as RetransmissionV2
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -50,7 +49,7 @@ def read(
     table: Table,
     credentials: Credentials,
     startup: dict[str, Startup],
-    again: RetransmissionV2,
+    again: Retransmission,
     keep_rekeyed: float,
 ) -> Connection:
     """A connection; it is of no use after a complaint."""
@@ -81,7 +80,7 @@ def read(
         responder_only=table.flag("responder-only", False),
         dpd=DeadPeerDetection(table.number("dpd", 0)),
         nat=NatTraversal(force=table.flag("encapsulate", False)),
-        retransmission=Retransmission(again.first, again.factor, again.tries),
+        retransmission=again,
         rekeying=Rekeying.INITIATOR if table.flag("rekeys", True) else Rekeying.NEVER,
         rekey_at=table.number("rekey-at", 0.8, least=0.01),
         delete_superseded_after=keep_rekeyed,

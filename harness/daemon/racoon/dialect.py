@@ -22,7 +22,8 @@ from harness.daemon.racoon.remote import Remote, read_remote
 from harness.daemon.racoon.sainfo import SaInfo, read_sainfo
 from harness.daemon.racoon.syntax import Arguments, Statement, statements
 from harness.ike.certificates import load_private_key
-from harness.ike.v1.configuration import Connection, Retransmission
+from harness.ike.retransmission import Retransmission
+from harness.ike.v1.configuration import USUAL_RETRANSMISSION, Connection
 
 
 def _listening(arguments: Arguments) -> str:
@@ -63,7 +64,7 @@ class _Reading:
     complaints: list[Complaint] = field(default_factory=list)
     paths: dict[str, Token] = field(default_factory=dict)
     listen: list[str] = field(default_factory=list)
-    repeat: Retransmission = field(default_factory=Retransmission)
+    repeat: Retransmission = USUAL_RETRANSMISSION
     remotes: list[Remote] = field(default_factory=list)
     sainfos: list[SaInfo] = field(default_factory=list)
 

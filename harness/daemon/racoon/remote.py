@@ -17,6 +17,7 @@ from harness.daemon.racoon.lexer import Misplaced, Token
 from harness.daemon.racoon.syntax import Arguments, Statement
 from harness.ike.address import Address
 from harness.ike.certificates import subject_dn
+from harness.ike.retransmission import Retransmission
 from harness.ike.transforms import Encryption, KeyExchange, Prf
 from harness.ike.v1.configuration import (
     Child,
@@ -29,7 +30,6 @@ from harness.ike.v1.configuration import (
     Phase1,
     Phase1Mode,
     Rekeying,
-    Retransmission,
     RsaSignature,
 )
 from harness.ike.v1.identity import Identity, address_identity, dn_identity

@@ -16,6 +16,7 @@ from cryptography.x509 import Certificate
 
 from harness.ike.address import Address
 from harness.ike.constants_v1 import AuthenticationMethod
+from harness.ike.retransmission import Retransmission
 from harness.ike.signatures import PrivateKey
 from harness.ike.transforms import (
     Encryption,
@@ -28,6 +29,8 @@ from harness.ike.transforms import (
     prf,
 )
 from harness.ike.v1.identity import Identity
+
+USUAL_RETRANSMISSION = Retransmission(first=4.0)
 
 
 class LifetimeCheck(StrEnum):
@@ -173,22 +176,6 @@ class NatTraversal:
 
 
 @dataclass(frozen=True, slots=True)
-class Retransmission:
-    """When an unanswered message is sent again: after `first`, then `factor` times as long.
-
-    After `tries` retransmissions and one wait more the exchange has failed.
-    """
-
-    first: float = 4.0
-    factor: float = 1.8
-    tries: int = 5
-
-    def wait(self, sent: int) -> float:
-        """Seconds to wait after the message has been sent again `sent` times."""
-        return self.first * self.factor**sent
-
-
-@dataclass(frozen=True, slots=True)
 class Connection:
     """One peer as this end has it in its configuration.
 
@@ -209,7 +196,7 @@ class Connection:
     responder_only: bool = False
     dpd: DeadPeerDetection = DeadPeerDetection()
     nat: NatTraversal = NatTraversal()
-    retransmission: Retransmission = Retransmission()
+    retransmission: Retransmission = USUAL_RETRANSMISSION
     rekeying: Rekeying = Rekeying.INITIATOR
     rekey_at: float = 0.8
     delete_superseded_after: float = 5.0

@@ -3,20 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from harness.ike.address import Path
+from harness.ike.keys import DirectionKeys
 from harness.ike.transforms import Encryption, Integrity, KeyExchange
 from harness.ike.v1.configuration import Lifetime
 from harness.ike.v1.identity import Identity
-
-
-@dataclass(frozen=True, slots=True)
-class DirectionKeys:
-    """What one direction is sealed with; the encryption key includes the salt."""
-
-    encryption: bytes = field(repr=False)
-    integrity: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from harness.ike.attributes import decode_attributes, encode_attributes
 from harness.ike.chance import Draw, Purpose
 from harness.ike.constants_v1 import IpsecAttribute, NotifyType, ProtocolId
 from harness.ike.key_exchange import InvalidKeyExchangeData, Share, secret_size, share
+from harness.ike.keys import DirectionKeys
 from harness.ike.keys_v1 import phase2_keys, quick_mode_hash1, quick_mode_hash2, quick_mode_hash3
 from harness.ike.malformed import Malformed
 from harness.ike.payload import Payload, every, first
@@ -35,7 +36,7 @@ from harness.ike.transforms import KeyExchange as Group
 from harness.ike.v1 import phase2_proposals as proposals
 from harness.ike.v1.configuration import Child, Connection, Lifetime
 from harness.ike.v1.identity import OWN_ADDRESS, Identity, address_identity, read_identity
-from harness.ike.v1.ipsec_sa import DirectionKeys, IpsecSa
+from harness.ike.v1.ipsec_sa import IpsecSa
 from harness.ike.v1.isakmp_sa import IsakmpSa
 from harness.ike.v1.lifetimes import lifetime_attributes, read_lifetime, shorter_lifetime
 from harness.ike.v1.nat_traversal import NatSituation

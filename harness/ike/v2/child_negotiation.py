@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 from harness.ike.constants_v2 import NotifyType, PayloadType, ProtocolId
 from harness.ike.key_exchange import Share
-from harness.ike.keys import ChildKeys, child_keys
+from harness.ike.keys import ChildKeys, DirectionKeys, child_keys
 from harness.ike.payload import Payload, first
 from harness.ike.payloads_v2 import Notify, SecurityAssociation, TrafficSelectors
 from harness.ike.traffic_selectors import TrafficSelector
 from harness.ike.v2 import suites
-from harness.ike.v2.child_sa import SPI_SIZE, ChildSa, DirectionKeys
+from harness.ike.v2.child_sa import SPI_SIZE, ChildSa
 from harness.ike.v2.connection import ChildConfig
 from harness.ike.v2.events import Reason
 from harness.ike.v2.ike_sa import IkeSa

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
+from harness.ike.keys import DirectionKeys
 from harness.ike.traffic_selectors import TrafficSelector
 from harness.ike.v2.collisions import Collision
 from harness.ike.v2.connection import ChildConfig
@@ -16,14 +17,6 @@ SPI_SIZE = 4
 MOST_EARLY_DELETES = 16
 FIRST_FREE_SPI = 256
 """SPIs below are reserved (RFC 4303 2.1)."""
-
-
-@dataclass(frozen=True, slots=True)
-class DirectionKeys:
-    """What one direction is sealed with; the encryption key includes the salt."""
-
-    encryption: bytes = field(repr=False)
-    integrity: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

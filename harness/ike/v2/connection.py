@@ -11,9 +11,12 @@ from cryptography import x509
 
 from harness.ike.address import Address
 from harness.ike.constants_v2 import IdType
+from harness.ike.retransmission import Retransmission
 from harness.ike.signatures import PrivateKey
 from harness.ike.traffic_selectors import TrafficSelector
 from harness.ike.v2.suites import ChildProposal, IkeProposal
+
+USUAL_RETRANSMISSION = Retransmission()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,23 +129,6 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
-class Retransmission:
-    """When a request is sent again: `first` seconds, then `factor` times as long each time.
-
-    After `tries` repetitions without an answer the last wait decides that the peer is gone (RFC
-    7296 2.4).
-    """
-
-    first: float = 2.0
-    factor: float = 1.8
-    tries: int = 5
-
-    def wait(self, sent: int) -> float:
-        """Seconds until the next step, after a request was sent `sent` times."""
-        return float(self.first * self.factor ** (sent - 1))
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """How an endpoint behaves towards all peers; times are seconds, sizes octets.
 
@@ -153,7 +139,7 @@ class Settings:
     before something is tried again that the peer had no time for.
     """
 
-    retransmission: Retransmission = Retransmission()
+    retransmission: Retransmission = USUAL_RETRANSMISSION
     cookie_threshold: int = 32
     half_open_limit: int = 1024
     half_open_lifetime: float = 30.0

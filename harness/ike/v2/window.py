@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from harness.ike.v2.connection import Retransmission
+from harness.ike.retransmission import Retransmission
 from harness.ike.v2.message import Sent
 
 Task = TypeVar("Task")
@@ -37,7 +37,7 @@ class RequestWindow(Generic[Task]):
 
     def sent(self, task: Task, exchange: int, messages: tuple[bytes, ...], now: float) -> None:
         """Note a request that was just sent under `next_id`."""
-        due = now + self._retransmission.wait(1)
+        due = now + self._retransmission.wait(0)
         self.pending = Pending(task, exchange, self.next_id, messages, 1, due)
 
     def answers(self, message_id: int, exchange: int) -> bool:
@@ -70,7 +70,7 @@ class RequestWindow(Generic[Task]):
         if pending.sent > self._retransmission.tries:
             return False
         pending.sent += 1
-        pending.due = now + self._retransmission.wait(pending.sent)
+        pending.due = now + self._retransmission.wait(pending.sent - 1)
         return True
 
 

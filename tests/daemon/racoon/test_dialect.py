@@ -14,6 +14,7 @@ from harness.daemon.dialects import read_text
 from harness.daemon.racoon.dialect import read_racoon
 from harness.ike.address import Address
 from harness.ike.certificates import subject_dn
+from harness.ike.retransmission import Retransmission
 from harness.ike.transforms import encryption, integrity
 from harness.ike.v1.configuration import (
     Child,
@@ -24,7 +25,6 @@ from harness.ike.v1.configuration import (
     NatTraversal,
     Phase1Mode,
     Rekeying,
-    Retransmission,
     RsaSignature,
 )
 from harness.ike.v1.events import IsakmpSaEstablished

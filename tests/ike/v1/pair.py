@@ -10,11 +10,11 @@ from random import Random
 
 from harness.ike.address import Address, Datagram
 from harness.ike.chance import Draw, from_randomness
+from harness.ike.keys import DirectionKeys
 from harness.ike.v1 import events
 from harness.ike.v1.configuration import Child, Connection, Limits, PreSharedKey
 from harness.ike.v1.endpoint import Endpoint
 from harness.ike.v1.identity import address_identity, subnet_identity
-from harness.ike.v1.ipsec_sa import DirectionKeys
 from harness.ike.v1.script import Script
 from harness.ike.wire import Message, decode
 

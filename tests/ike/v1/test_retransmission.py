@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.ike.v1.configuration import Phase1, Phase1Mode, Retransmission
+from harness.ike.retransmission import Retransmission
+from harness.ike.v1.configuration import Phase1, Phase1Mode
 from harness.ike.v1.events import (
     IpsecSaInstalled,
     IpsecSaRemoved,

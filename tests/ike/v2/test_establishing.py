@@ -11,15 +11,10 @@ import pytest
 
 from harness.ike.address import Address, Datagram
 from harness.ike.constants_v2 import ExchangeType, NotifyType
+from harness.ike.retransmission import Retransmission
 from harness.ike.traffic_selectors import TrafficSelector
 from harness.ike.transforms import encryption, integrity, key_exchange, prf
-from harness.ike.v2.connection import (
-    Connection,
-    Identity,
-    Retransmission,
-    Settings,
-    SharedKey,
-)
+from harness.ike.v2.connection import Connection, Identity, Settings, SharedKey
 from harness.ike.v2.events import (
     ChildSaFailed,
     ChildSaInstalled,

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from harness.ike.address import Address
 from harness.ike.chance import Purpose, choosing, drawing, from_randomness
+from harness.ike.retransmission import Retransmission
 from harness.ike.v2.collisions import Contender, loses
-from harness.ike.v2.connection import Identity, Retransmission
+from harness.ike.v2.connection import Identity
 from harness.ike.v2.cookies import CookieJar
 from harness.ike.v2.schedule import RateLimit, Schedule
 from harness.ike.v2.spis import SpiBook

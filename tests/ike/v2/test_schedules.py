@@ -9,7 +9,8 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.ike.v2.connection import Retransmission, Settings
+from harness.ike.retransmission import Retransmission
+from harness.ike.v2.connection import Settings
 from harness.ike.v2.suites import ChildProposal
 from tests.ike.v2.pair import (
     ECP_256,

@@ -7,8 +7,9 @@ import pytest
 from harness.daemon.configuration import DaemonConfiguration
 from harness.daemon.credentials import Credentials
 from harness.daemon.native.dialect import read_toml
+from harness.ike.retransmission import Retransmission
 from harness.ike.v1.configuration import Lifetime
-from harness.ike.v2.connection import Anchors, Retransmission, SharedKey, Signer
+from harness.ike.v2.connection import Anchors, SharedKey, Signer
 from harness.peers.connection import Connection, PreSharedKey
 from harness.peers.connection import Retransmission as Repeated
 from harness.peers.contract import Configuration, NativeFile, Unsupported
