@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
+from harness.ike.retransmission import Retransmission
+
 Mode = Literal["tunnel", "transport"]
 
 
@@ -55,19 +57,6 @@ class End:
     address: str
     identity: str
     subnets: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Retransmission:
-    """When a request without an answer is sent again (RFC 7296 2.4).
-
-    That is after `first` seconds, then `factor` times as long each time, `tries` times; after one
-    wait more the peer is given up.
-    """
-
-    first: float
-    factor: float
-    tries: int
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from harness.capture.exchanges import IkeAuth
 from harness.ike.constants_v2 import ExchangeType, PayloadType, TransformType
 from harness.ike.payload import CRITICAL, RawPayload
 from harness.ike.payloads_v2 import Authentication, Notify
+from harness.ike.retransmission import Retransmission
 from harness.ike.script import with_payloads, without
 from harness.ike.traffic_selectors import TrafficSelector, TrafficSelectors
 from harness.ike.v2.script import Change
 from harness.lab.lab import Lab
-from harness.peers.connection import Retransmission
 from harness.peers.contract import Peer
 from harness.scenario import scenario
 from scenarios.agreements import NET_NET

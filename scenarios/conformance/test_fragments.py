@@ -8,8 +8,8 @@ from harness.capture.exchanges import Rekey
 from harness.ike.address import Datagram
 from harness.ike.constants_v2 import ExchangeType, NotifyType, ProtocolId
 from harness.ike.payloads_v2 import Notify, VendorId
+from harness.ike.retransmission import Retransmission
 from harness.lab.lab import Lab
-from harness.peers.connection import Retransmission
 from harness.peers.contract import Peer
 from harness.scenario import scenario
 from scenarios.agreements import NET_NET

@@ -16,10 +16,10 @@ from harness.ike.constants_v1 import (
 )
 from harness.ike.payload import Payload
 from harness.ike.payloads_v1 import Nonce, Proposal, SecurityAssociation, Transform, VendorId
+from harness.ike.retransmission import Retransmission
 from harness.ike.transforms import encryption, integrity, key_exchange, prf
 from harness.ike.v1.identity import subnet_identity
 from harness.ike.wire import VERSION_1, Message
-from harness.peers.connection import Retransmission
 from scenarios.agreements import NET_NET
 
 A, B = Phase1Attribute, IpsecAttribute

@@ -2,9 +2,9 @@
 """A peer that does not answer any more is found to be dead (RFC 7296 2.4)."""
 
 from harness.capture.exchanges import NO_ANSWER, Liveness
+from harness.ike.retransmission import Retransmission
 from harness.lab.lab import Lab
 from harness.network.topologies import MOON_SUN
-from harness.peers.connection import Retransmission
 from harness.peers.contract import Peer
 from harness.scenario import scenario
 from scenarios.agreements import NET_NET

@@ -5,10 +5,10 @@ from harness.capture.exchanges import Delete, DeleteIke, IkeAuth, IkeSaInit, Rek
 from harness.capture.frames import dissect
 from harness.capture.recording import Frame
 from harness.ike.constants_v2 import PayloadType
+from harness.ike.retransmission import Retransmission
 from harness.lab.lab import Lab
 from harness.lab.wire import is_ike
 from harness.network.topologies import MOON_SUN, with_wire
-from harness.peers.connection import Retransmission
 from harness.peers.contract import Peer
 from harness.scenario import scenario
 from scenarios.agreements import NET_NET, with_certificates

@@ -11,7 +11,6 @@ from harness.ike.retransmission import Retransmission
 from harness.ike.v1.configuration import Lifetime
 from harness.ike.v2.connection import Anchors, SharedKey, Signer
 from harness.peers.connection import Connection, PreSharedKey
-from harness.peers.connection import Retransmission as Repeated
 from harness.peers.contract import Configuration, NativeFile, Unsupported
 from harness.peers.ikelabd.native import files_of, native_file
 from scenarios.agreements import HOST_HOST, NET_NET, with_certificates
@@ -27,7 +26,7 @@ def test_a_side_is_what_ikelabd_reads() -> None:
         dpd_delay=3, mobike=True, force_encapsulation=True, rekey=100, overrun=20, jitter=7
     ).with_child(life=10, rekey=5, jitter=1, keep_rekeyed=2)
     connection = connection.with_ike(reauth=90)
-    found = read(connection.with_ike(retransmission=Repeated(0.5, 1.8, 2)), "moon")
+    found = read(connection.with_ike(retransmission=Retransmission(0.5, 1.8, 2)), "moon")
     assert found.keep_rekeyed == 2
     assert found.settings.retransmission == Retransmission(0.5, 1.8, 2)
     (ike,) = found.v2

@@ -9,11 +9,12 @@ import pytest
 
 from harness.capture.frames import dissect
 from harness.capture.recording import Frame
+from harness.ike.retransmission import Retransmission
 from harness.lab.lab import Lab
 from harness.lab.net import Net
 from harness.lab.wire import is_ike
 from harness.network.topologies import MOON_SUN, NAT_IN_PATH
-from harness.peers.connection import Connection, Retransmission
+from harness.peers.connection import Connection
 from harness.peers.contract import NegotiationFailed
 from harness.plugin.options import DEFAULT_PEER, PEERS
 from harness.verdict.diagnosis.findings import Cause
