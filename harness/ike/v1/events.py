@@ -77,7 +77,8 @@ class Phase1Failed:
 class IpsecSaInstalled:
     """An IPsec SA exists: install its inbound half now, and its outbound half unless `hold`.
 
-    `hold` lasts until `OutboundSwitched`, when the initiator has shown that it can receive.
+    `hold` lasts until `OutboundSwitched`: at the responder until the initiator has shown that it
+    can receive, at an initiator that replaces another SA until the responder has had time to.
     """
 
     isakmp: bytes

@@ -31,6 +31,8 @@ from harness.ike.v1.session import Session
 from harness.ike.v1.timers import Timers
 
 _RETRY = 0.01
+SWITCH_AFTER = 0.5
+"""Seconds for which the initiator of a Quick Mode still sends with what that replaces."""
 _NO_COOKIE = bytes(8)
 _OURS_TO_RETRY = frozenset({Reason.TIMEOUT, Reason.EXPIRED, Reason.SUPERSEDED})
 
@@ -177,8 +179,13 @@ class Hub:
         self, session: Session, sa: IpsecSa, started: float, now: float, hold: bool
     ) -> None:
         """See Host."""
-        peer = _peer_of(session)[1]
-        self.emit(IpsecSaInstalled(session.cookie, sa, hold))
+        name, peer = _peer_of(session)
+        # The peer can receive with these only once it has the third message of Quick Mode.
+        waits = not hold and self.ipsec.survivor(name, peer, sa.name) is not None
+        self.emit(IpsecSaInstalled(session.cookie, sa, hold or waits))
+        if waits:
+            at = now + SWITCH_AFTER
+            self.timers.set(_switching(sa), at, lambda then: self._switched(session.cookie, sa))
         record = Record(sa, session.cookie, session.connection, peer, started, now, hold)
         self.ipsec.add(record, now)
 
@@ -189,10 +196,18 @@ class Hub:
             self.emit(OutboundSwitched(session.cookie, sa.inbound_spi))
             self.ipsec.complete(record, now)
 
+    def _switched(self, cookie: bytes, sa: IpsecSa) -> None:
+        self.timers.cancel(_switching(sa))
+        self.emit(OutboundSwitched(cookie, sa.inbound_spi))
+
     def remove(self, inbound_spi: bytes, reason: Reason, now: float) -> None:
         """See Host."""
         record = self.ipsec.get(inbound_spi)
         if record is not None:
+            self.timers.cancel(_switching(record.sa))
+            for other in self.ipsec.with_peer(record.sa.connection, record.peer):
+                if other.sa.name == record.sa.name and _switching(other.sa) in self.timers:
+                    self._switched(other.isakmp, other.sa)
             self.emit(IpsecSaRemoved(record.sa, reason))
             self.ipsec.remove(record, now)
             self._spis.discard(inbound_spi)
@@ -260,6 +275,11 @@ class Hub:
 
     def _discard(self, record: Record, now: float) -> None:
         self.delete_child(record, Reason.SUPERSEDED, now)
+
+
+def _switching(sa: IpsecSa) -> tuple[bytes, str]:
+    """The key of the timer that runs until the outbound half of an IPsec SA is used."""
+    return sa.inbound_spi, "switch"
 
 
 def _peer_of(session: Session) -> tuple[str, Identity]:

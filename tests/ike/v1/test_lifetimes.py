@@ -12,7 +12,9 @@ from harness.ike.v1.events import (
     IpsecSaRemoved,
     IsakmpSaClosed,
     IsakmpSaEstablished,
+    OutboundSwitched,
 )
+from harness.ike.v1.hub import SWITCH_AFTER
 from harness.ike.v1.reasons import Reason
 from tests.ike.v1.pair import Pair, mirrored, seil, swan
 
@@ -92,6 +94,41 @@ def test_there_is_a_complete_sa_at_every_moment_of_ten_rekeys():
         inbound = {sa.inbound_spi for sa in pair.b.sas}
         assert {sa.outbound_spi for sa in pair.a.sas} & inbound
     assert len(pair.a.of(IpsecSaInstalled)) >= 11
+
+
+def test_who_replaces_an_sa_sends_with_the_old_one_until_the_peer_has_had_time():
+    pair = Pair()
+    pair.up()
+    first, *_ = pair.a.of(IpsecSaInstalled)
+    assert not first.hold
+    pair.a.endpoint.rekey_child(first.sa.inbound_spi, pair.now)
+    pair.run()
+    second = pair.a.of(IpsecSaInstalled)[-1]
+    assert second.hold
+    pair.advance(SWITCH_AFTER - 0.1)
+    assert not pair.a.of(OutboundSwitched)
+    pair.advance(0.1)
+    assert pair.a.only(OutboundSwitched).inbound_spi == second.sa.inbound_spi
+    # The responder, for whom the third message is the sign, has sent with it all the while.
+    assert pair.b.of(OutboundSwitched)[-1].inbound_spi == second.sa.outbound_spi
+
+
+def test_who_loses_the_sa_that_is_replaced_sends_with_the_new_one_at_once():
+    pair = Pair()
+    pair.up()
+    (first,) = pair.a.of(IpsecSaInstalled)
+    pair.a.endpoint.rekey_child(first.sa.inbound_spi, pair.now)
+    pair.run()
+    pair.b.endpoint.delete_child(first.sa.outbound_spi, pair.now)
+    pair.run()
+    second = pair.a.of(IpsecSaInstalled)[-1]
+    assert pair.a.only(OutboundSwitched).inbound_spi == second.sa.inbound_spi
+    order = [
+        type(one) for one in pair.a.events if isinstance(one, OutboundSwitched | IpsecSaRemoved)
+    ]
+    assert order == [OutboundSwitched, IpsecSaRemoved]
+    pair.advance(2 * SWITCH_AFTER)
+    assert len(pair.a.of(OutboundSwitched)) == 1
 
 
 @pytest.mark.parametrize("fraction", [0.5, 0.9])
