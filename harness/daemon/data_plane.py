@@ -101,8 +101,13 @@ class DataPlane(Protocol):
         """Octets that a pair has received and sent so far."""
         ...
 
-    def receive_encapsulated(self, octets: bytes, source: Address, destination: Address) -> None:
-        """Take an ESP packet that came in UDP, without the UDP header (RFC 3948 2.1)."""
+    def receive_encapsulated(
+        self, octets: bytes, source: Address, destination: Address, traffic_class: int = 0
+    ) -> None:
+        """Take an ESP packet that came in UDP, without the UDP header (RFC 3948 2.1).
+
+        `traffic_class` is that of its IP header.
+        """
         ...
 
     async def close(self) -> None:

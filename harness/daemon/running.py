@@ -113,10 +113,10 @@ def userspace_plane(sockets: Sockets) -> MakePlane:
         for listener in listeners:
             listener(event)
 
-    def send(octets: bytes, path: Path) -> None:
+    def send(octets: bytes, path: Path, traffic_class: int) -> None:
         # ESP may be lost like any other packet: whoever sent it does not wait for it.
         with contextlib.suppress(OSError):
-            sockets.send(Datagram(octets, path.local, path.remote))
+            sockets.send(Datagram(octets, path.local, path.remote), traffic_class)
 
     plane = UserspacePlane(tell, send)
 

@@ -230,12 +230,15 @@ class Service:
 
     # What comes in.
 
-    def _take_datagram(self, octets: bytes, source: Address, destination: Address) -> None:
+    def _take_datagram(
+        self, octets: bytes, source: Address, destination: Address, traffic_class: int = 0
+    ) -> None:
         message = octets
         if destination.port == NAT_PORT:
             carried, message = unwrap(octets)
             if carried is Carried.ESP and self._enforcement is not None:
-                self._enforcement.plane.receive_encapsulated(octets, source, destination)
+                plane = self._enforcement.plane
+                plane.receive_encapsulated(octets, source, destination, traffic_class)
             if carried is not Carried.IKE:
                 return
         if len(message) < LEAST_MESSAGE:

@@ -10,6 +10,7 @@ import errno
 import os
 import socket
 import struct
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,8 +19,8 @@ from ipaddress import ip_address
 from harness.daemon.exemption import exempt
 from harness.ike.address import IKE_PORT, NAT_PORT, Address, Datagram
 
-Arrived = Callable[[bytes, Address, Address], None]
-"""Takes a UDP payload, where it came from and where it arrived."""
+Arrived = Callable[[bytes, Address, Address, int], None]
+"""Takes a UDP payload, where it came from and where it arrived, and the traffic class it had."""
 
 _LARGEST = 65_535
 _AT_ONCE = 64
@@ -27,7 +28,9 @@ _AT_ONCE = 64
 _UDP_ENCAP, _ESP_IN_UDP = 100, 2
 _IP_PKTINFO = 8
 _SO_RCVBUFFORCE, _RECEIVE_BUFFER = 33, 4 << 20
-_CONTROL = socket.CMSG_SPACE(20)
+_CONTROL = socket.CMSG_SPACE(20) + socket.CMSG_SPACE(4)
+_IP_TOS, _IP_RECVTOS = 1, 13
+_TRAFFIC_CLASS = ((socket.IPPROTO_IP, _IP_TOS), (socket.IPPROTO_IPV6, socket.IPV6_TCLASS))
 _NOT_THERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -58,15 +61,19 @@ class Sockets:
         for bound in self._bound:
             self._loop.add_reader(bound.sock, self._read, bound, arrived)
 
-    def send(self, datagram: Datagram) -> None:
-        """Send from the address and port that the datagram names; raises `OSError`."""
+    def send(self, datagram: Datagram, traffic_class: int = 0) -> None:
+        """Send from the address and port that the datagram names; raises `OSError`.
+
+        `traffic_class` is DSCP and ECN of the IP header.
+        """
         source, destination = datagram.source, datagram.destination
         family = socket.AF_INET6 if ":" in destination.host else socket.AF_INET
         for bound in self._bound:
             if bound.port != source.port or bound.sock.family != family:
                 continue
             if bound.everywhere or bound.host == source.host:
-                bound.sock.sendmsg([datagram.data], _from(source.host), 0, destination)
+                control = _from(source.host, traffic_class)
+                bound.sock.sendmsg([datagram.data], control, 0, destination)
                 return
         raise OSError(errno.EADDRNOTAVAIL, f"no socket is for {source.host} port {source.port}")
 
@@ -100,8 +107,9 @@ class Sockets:
             except OSError:
                 # An ICMP error about something that was sent: the engine repeats, or gives up.
                 continue
-            host = _destination(control) or bound.host
-            arrived(octets, Address(source[0], source[1]), Address(host, bound.port))
+            host, traffic_class = _told(control)
+            here = Address(host or bound.host, bound.port)
+            arrived(octets, Address(source[0], source[1]), here, traffic_class)
 
 
 def open_sockets(listen: Sequence[str] = (), *, kernel_esp: bool) -> Sockets:
@@ -137,9 +145,11 @@ def _open(host: str, port: int, kernel_esp: bool, *, may_lack: bool) -> socket.s
         sock.setblocking(False)
         if family == socket.AF_INET:
             sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+            sock.setsockopt(socket.IPPROTO_IP, _IP_RECVTOS, 1)
         else:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVTCLASS, 1)
         exempt(sock)
         if kernel_esp and port == NAT_PORT:
             sock.setsockopt(socket.IPPROTO_UDP, _UDP_ENCAP, _ESP_IN_UDP)
@@ -178,18 +188,27 @@ def _disconnect(probe: socket.socket) -> None:
 
 
 @lru_cache(maxsize=1024)
-def _from(host: str) -> list[tuple[int, int, bytes]]:
-    """The control message that makes a datagram leave from an address."""
+def _from(host: str, traffic_class: int) -> list[tuple[int, int, bytes]]:
+    """The control messages that make a datagram leave from an address, with a traffic class."""
     packed = ip_address(host).packed
     if len(packed) == 4:
-        return [(socket.IPPROTO_IP, _IP_PKTINFO, struct.pack("=i4s4x", 0, packed))]
-    return [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, struct.pack("=16sI", packed, 0))]
+        told = [(socket.IPPROTO_IP, _IP_PKTINFO, struct.pack("=i4s4x", 0, packed))]
+        kind = (socket.IPPROTO_IP, _IP_TOS)
+    else:
+        told = [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, struct.pack("=16sI", packed, 0))]
+        kind = (socket.IPPROTO_IPV6, socket.IPV6_TCLASS)
+    return [*told, (*kind, struct.pack("=i", traffic_class))] if traffic_class else told
 
 
-def _destination(control: Iterable[tuple[int, int, bytes]]) -> str | None:
+def _told(control: Iterable[tuple[int, int, bytes]]) -> tuple[str | None, int]:
+    """Where a datagram arrived, and the traffic class that it had."""
+    host, traffic_class = None, 0
     for level, kind, data in control:
         if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
-            return socket.inet_ntop(socket.AF_INET, data[8:12])
-        if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
-            return socket.inet_ntop(socket.AF_INET6, data[:16])
-    return None
+            host = socket.inet_ntop(socket.AF_INET, data[8:12])
+        elif (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
+            host = socket.inet_ntop(socket.AF_INET6, data[:16])
+        elif (level, kind) in _TRAFFIC_CLASS:
+            # One octet of IPv4, an int of IPv6.
+            traffic_class = int.from_bytes(data, sys.byteorder)
+    return host, traffic_class

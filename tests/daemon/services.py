@@ -170,7 +170,9 @@ class Plane:
     async def carried(self, inbound_spi: int) -> tuple[int, int]:
         return 0, 0
 
-    def receive_encapsulated(self, octets: bytes, source: Address, destination: Address) -> None:
+    def receive_encapsulated(
+        self, octets: bytes, source: Address, destination: Address, traffic_class: int = 0
+    ) -> None:
         self.encapsulated.append(octets)
 
     async def close(self) -> None:

@@ -59,7 +59,9 @@ class MemoryPlane:
     async def carried(self, inbound_spi: int) -> tuple[int, int]:
         return 0, 0
 
-    def receive_encapsulated(self, octets: bytes, source: Address, destination: Address) -> None:
+    def receive_encapsulated(
+        self, octets: bytes, source: Address, destination: Address, traffic_class: int = 0
+    ) -> None:
         self.esp += 1
 
     async def close(self) -> None:

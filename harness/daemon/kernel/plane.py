@@ -167,7 +167,9 @@ class KernelPlane:
         sent = await self._octets(outbound_sa(installed.pair)) if installed.sends else 0
         return received, sent
 
-    def receive_encapsulated(self, octets: bytes, source: Address, destination: Address) -> None:
+    def receive_encapsulated(
+        self, octets: bytes, source: Address, destination: Address, traffic_class: int = 0
+    ) -> None:
         """The kernel takes ESP out of UDP itself: what still comes here has an unknown SPI."""
 
     async def close(self) -> None:

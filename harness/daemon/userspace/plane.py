@@ -158,9 +158,11 @@ class UserspacePlane:
         state = self._traffic.states.get(inbound_spi)
         return (state.received, state.sent) if state else (0, 0)
 
-    def receive_encapsulated(self, octets: bytes, source: Address, destination: Address) -> None:
+    def receive_encapsulated(
+        self, octets: bytes, source: Address, destination: Address, traffic_class: int = 0
+    ) -> None:
         """See DataPlane."""
-        self._traffic.receive_encapsulated(octets, source, destination)
+        self._traffic.receive_encapsulated(octets, source, destination, traffic_class)
 
     async def close(self) -> None:
         """See DataPlane; closing twice is fine."""

@@ -34,8 +34,11 @@ ASK_AGAIN = 10.0
 """Seconds after which traffic that still has no SA is reported once more."""
 SPI_SIZE = 4
 
-SendEncapsulated = Callable[[bytes, Path], None]
-"""Takes ESP from SPI to ICV and sends it in UDP from the path's local end to the remote one."""
+SendEncapsulated = Callable[[bytes, Path, int], None]
+"""Takes ESP from SPI to ICV and sends it in UDP from the path's local end to the remote one.
+
+The last is the traffic class of the IP header.
+"""
 
 
 class Fate(StrEnum):
@@ -112,9 +115,11 @@ class Traffic:
             # An ICMP error about an earlier packet, told on the next occasion.
             self.fates[Fate.LOST] += 1
 
-    def receive_encapsulated(self, octets: bytes, source: Address, destination: Address) -> None:
+    def receive_encapsulated(
+        self, octets: bytes, source: Address, destination: Address, traffic_class: int = 0
+    ) -> None:
         """Open what has come in UDP; see DataPlane."""
-        state = self.inbound(Arrival(octets))
+        state = self.inbound(Arrival(octets, traffic_class=traffic_class))
         if state is not None and state.encapsulated and source != state.reported:
             state.reported = source
             self._listener(PeerMoved(state.pair.inbound.spi, source))
@@ -178,7 +183,7 @@ class Traffic:
             return
         path = state.path
         if state.encapsulated:
-            self._send_encapsulated(octets, path)
+            self._send_encapsulated(octets, path, traffic_class(packet))
             sent = True
         elif state.pair.transport:
             sent = self._send_transport(path, packet, octets)

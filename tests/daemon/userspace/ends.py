@@ -5,16 +5,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 
 from harness.daemon.data_plane import PlaneEvent
-from harness.daemon.exemption import exempt
 from harness.daemon.sa_pair import SaPair
+from harness.daemon.sockets import open_sockets
 from harness.daemon.userspace.plane import UserspacePlane
-from harness.ike.address import Address, Path
+from harness.ike.address import Datagram, Path
 from harness.ike.esp import EspSa
 from harness.ike.traffic_selectors import TrafficSelector
 from harness.ike.transforms import Encryption, Integrity, encryption, integrity
@@ -64,11 +63,10 @@ def pairs(
 
 @dataclass
 class End:
-    """A plane in a node, its UDP socket for ESP, and what the plane has reported."""
+    """A plane in a node, and what it has reported."""
 
     node: Node
     plane: UserspacePlane
-    udp: socket.socket
     events: list[PlaneEvent] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -89,46 +87,31 @@ class End:
 
 
 @contextlib.asynccontextmanager
-async def end(node: Node, version: int = 4) -> AsyncIterator[End]:
-    """A plane that runs in a node for the block."""
-    loop = asyncio.get_running_loop()
-    family = socket.AF_INET if version == 4 else socket.AF_INET6
-    with node.socket(family, socket.SOCK_DGRAM) as udp:
-        if version == 6:
-            udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        exempt(udp)
-        udp.bind(("", 4500))
-        here = Address(*udp.getsockname()[:2])
+async def end(node: Node) -> AsyncIterator[End]:
+    """A plane that runs in a node for the block, with the sockets that ikelabd has."""
 
-        def listen(event: PlaneEvent) -> None:
-            made.events.append(event)
-            made.changed.set()
+    def listen(event: PlaneEvent) -> None:
+        made.events.append(event)
+        made.changed.set()
 
-        def send(octets: bytes, path: Path) -> None:
-            with contextlib.suppress(BlockingIOError):
-                udp.sendto(octets, path.remote[:2])
+    def send(octets: bytes, path: Path, traffic_class: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            sockets.send(Datagram(octets, path.local, path.remote), traffic_class)
 
-        def receive() -> None:
-            with contextlib.suppress(BlockingIOError):
-                for _ in range(64):
-                    octets, source = udp.recvfrom(65535)
-                    made.plane.receive_encapsulated(octets, Address(*source[:2]), here)
-
-        with node.entered():
-            plane = UserspacePlane(listen, send)
-        made = End(node, plane, udp)
-        try:
-            await plane.start()
-            loop.add_reader(udp, receive)
-            yield made
-        finally:
-            loop.remove_reader(udp)
-            await plane.close()
+    with node.entered():
+        sockets = open_sockets(kernel_esp=False)
+        plane = UserspacePlane(listen, send)
+    made = End(node, plane)
+    try:
+        await plane.start()
+        sockets.listen(plane.receive_encapsulated)
+        yield made
+    finally:
+        sockets.close()
+        await plane.close()
 
 
 @contextlib.asynccontextmanager
-async def ends(
-    network: Network, first: str, second: str, version: int = 4
-) -> AsyncIterator[tuple[End, End]]:
-    async with end(network.node(first), version) as one, end(network.node(second), version) as two:
+async def ends(network: Network, first: str, second: str) -> AsyncIterator[tuple[End, End]]:
+    async with end(network.node(first)) as one, end(network.node(second)) as two:
         yield one, two

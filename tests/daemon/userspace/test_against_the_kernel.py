@@ -82,7 +82,7 @@ def test_transport_mode_with_the_kernel_loses_nothing(lab: Lab, version: int) ->
     async def run(spawner: Spawner) -> None:
         async with (
             Network.up(HOST_TO_HOST, spawner) as network,
-            end(network.node("host1"), version) as one,
+            end(network.node("host1")) as one,
         ):
             path = Path(Address(first), Address(second))
             near, far = selectors(first), selectors(second)

@@ -54,7 +54,7 @@ class Network:
         self.passed.append(packet)
         return True
 
-    def send_encapsulated(self, octets: bytes, path: Path) -> None:
+    def send_encapsulated(self, octets: bytes, path: Path, traffic_class: int) -> None:
         self.sent.append(octets)
 
 

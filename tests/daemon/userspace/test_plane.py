@@ -18,15 +18,19 @@ import pytest
 from harness.capture.frames import ESP, Esp, dissect
 from harness.capture.recording import Frame
 from harness.daemon.data_plane import Acquired, DataPlaneError, Expired, PeerMoved, Route
+from harness.daemon.userspace.headers import CE, ECT_0, ECT_1
+from harness.daemon.userspace.sa_state import Refusal
 from harness.daemon.userspace.spd import MOST_WAITING
 from harness.ike.address import Address
 from harness.ike.address import Path as NetworkPath
+from harness.ike.ip_modes import internet_checksum
 from harness.network.leaks import in_clear
 from harness.network.network import Network
 from harness.network.node import Node
 from harness.network.spawner import Spawner
 from harness.network.topologies import HOST_TO_HOST, MOON_SUN, NAT_IN_PATH, with_wire
 from harness.network.topology import Topology
+from harness.network.waiting import readable
 from harness.network.wires import CarriedWire
 from tests.daemon.userspace.ends import CBC, GCM, SHA, End, end, ends, pairs, selectors
 from tests.network.conftest import Lab
@@ -34,7 +38,9 @@ from tests.network.conftest import Lab
 WAN = NetworkPath(Address("192.168.0.1", 4500), Address("192.168.0.2", 4500))
 MOON_NET, SUN_NET = selectors("10.1.0.0/16"), selectors("10.2.0.0/16")
 MOON_SUN_SUBNETS = (ip_network("10.1.0.0/16"), ip_network("10.2.0.0/16"))
-IP_MTU_DISCOVER, IP_MTU, IP_PMTUDISC_DO = 10, 14, 2
+IP_MTU_DISCOVER, IP_MTU, IP_RECVTOS, IP_PMTUDISC_DO = 10, 14, 13, 2
+AF11 = 10 << 2
+"""A DSCP (RFC 2597), where it is in the traffic class."""
 
 ROOT = Path(__file__).resolve().parents[3]
 PLANE_THAT_IS_KILLED = """
@@ -44,7 +50,7 @@ from tests.daemon.userspace.ends import pairs
 from tests.daemon.userspace.test_plane import MOON_NET, SUN_NET, WAN
 
 async def main():
-    plane = UserspacePlane(print, lambda octets, path: None)
+    plane = UserspacePlane(print, lambda octets, path, traffic_class: None)
     await plane.start()
     await plane.install(pairs(WAN, MOON_NET, SUN_NET)[0], outbound=True)
     print("ready", flush=True)
@@ -103,7 +109,7 @@ def test_transport_mode_carries_what_two_hosts_say_to_each_other(
     async def run(spawner: Spawner) -> None:
         async with (
             Network.up(HOST_TO_HOST, spawner) as network,
-            ends(network, "host1", "host3", version) as (one, other),
+            ends(network, "host1", "host3") as (one, other),
         ):
             near, far = selectors(first), selectors(second)
             mine, yours = pairs(path, near, far, transport=True, encapsulated=encapsulated)
@@ -242,7 +248,7 @@ def test_datagrams_larger_than_the_mtu_cross_in_transport_mode(lab: Lab, version
     async def run(spawner: Spawner) -> None:
         async with (
             Network.up(HOST_TO_HOST, spawner) as network,
-            ends(network, "host1", "host3", version) as (one, other),
+            ends(network, "host1", "host3") as (one, other),
         ):
             mine, yours = pairs(path, selectors(first), selectors(second), transport=True)
             await one.plane.install(mine, outbound=True)
@@ -302,6 +308,40 @@ def test_what_is_too_large_for_a_narrow_path_only_with_esp_is_cut_after_it(
         assert [frame for frame in frames if dissect(frame.data).fragment]
 
     between_gateways(lab, body, with_wire(MOON_SUN, "wan", mtu=1300))
+
+
+@pytest.mark.parametrize("encapsulated", [False, True], ids=["raw", "in UDP"])
+def test_the_traffic_class_crosses_and_a_mark_of_congestion_with_it(
+    lab: Lab, encapsulated: bool
+) -> None:
+    async def body(network: Network, moon: End, sun: End) -> None:
+        mine, yours = pairs(WAN, MOON_NET, SUN_NET, encapsulated=encapsulated)
+        await moon.plane.install(mine, outbound=True)
+        await sun.plane.install(yours, outbound=True)
+        wan = network.wire("wan")
+        wan.on(carries_esp, sender="moon").replace(congested)
+        hosts = [network.node(name) for name in ("alice", "bob")]
+        alice, bob = (host.socket(socket.AF_INET, socket.SOCK_DGRAM) for host in hosts)
+        with alice, bob:
+            bob.bind(("10.2.0.10", 9))
+            bob.setsockopt(socket.IPPROTO_IP, IP_RECVTOS, 1)
+            for sent in (AF11 | ECT_0, AF11 | ECT_1):
+                before = len(wan.frames)
+                alice.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, sent)
+                alice.sendto(b"marked", ("10.2.0.10", 9))
+                async with asyncio.timeout(10):
+                    await readable(bob.fileno())
+                _, told, _, _ = bob.recvmsg(16, 64)
+                assert [data for _, _, data in told] == [bytes([AF11 | CE])]
+                # As moon sent it, and as it was delivered instead.
+                classes = [one.data[15] for one in wan.frames[before:] if carries_esp(one)]
+                assert classes == [sent, AF11 | CE]
+            # RFC 6040 section 4.2: what cannot tell of congestion is dropped where there is some.
+            alice.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, AF11)
+            alice.sendto(b"unmarked", ("10.2.0.10", 9))
+            await sun.fate(Refusal.CONGESTION)
+
+    between_gateways(lab, body)
 
 
 def test_a_peer_behind_a_nat_that_maps_anew_is_reported_once_and_followed(lab: Lab) -> None:
@@ -464,6 +504,15 @@ def test_a_killed_plane_takes_device_and_routes_with_it_and_another_can_begin(la
             assert [line for line in listed.splitlines() if "ikelab" in line] == []
 
     lab.run(run)
+
+
+def congested(frame: bytes) -> bytes:
+    """The IPv4 packet in an Ethernet frame as a router leaves it whose queue is full."""
+    header = bytearray(frame[14:34])
+    header[1] |= CE
+    header[10:12] = bytes(2)
+    header[10:12] = internet_checksum(bytes(header)).to_bytes(2, "big")
+    return frame[:14] + bytes(header) + frame[34:]
 
 
 def carries_esp(frame: Frame) -> bool:
