@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -121,16 +122,21 @@ class Net:
         every: float = 0.05,
         size: int = 64,
         may_lose: str = "",
+        seen: Mapping[str, str] | None = None,
     ) -> Iterator[TrafficView]:
         """Numbered datagrams both ways, one each way `every` seconds, during the block.
 
         None of them may be lost, doubled or changed, unless `may_lose` says why; none may be seen
-        in clear between the gateways. `size` is in bytes.
+        in clear between the gateways. `size` is in bytes. `seen` has the address to which one is
+        sent, by node, where a NAT makes that another than its own.
         """
         self._flows += 1
+        places = [
+            dataclasses.replace(self._place(name), seen=(seen or {}).get(name, ""))
+            for name in (first, second)
+        ]
         entered = flow(
-            self._place(first),
-            self._place(second),
+            *places,
             every=every,
             size=size,
             port=PORT + self._flows,

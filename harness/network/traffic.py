@@ -146,10 +146,14 @@ class Stream:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a flow ends: a node, and the address there that it is sent from and to."""
+    """Where a flow ends: a node, and the address there that it is sent from and to.
+
+    `seen` is the address to which the other end sends, where a NAT makes it another.
+    """
 
     node: Node
     address: str
+    seen: str = ""
 
 
 class Flow:
@@ -249,7 +253,10 @@ class Flow:
 
     def _send(self) -> None:
         first, second = self._ends
-        outgoing = ((self.there, 0, second.address), (self.back, 1, first.address))
+        outgoing = (
+            (self.there, 0, second.seen or second.address),
+            (self.back, 1, first.seen or first.address),
+        )
         for stream, end, address in outgoing:
             datagram = stream.datagram(time.time_ns())
             try:

@@ -119,7 +119,7 @@ class AuthTask:
             _leave_to_old(sa, now)
             return
         try:
-            agreement = agree_as_initiator(self._offer, arrival)
+            agreement = agree_as_initiator(sa, self._offer, arrival)
         except Disagreement as disagreement:
             sa.emit(ChildSaFailed(sa.spi, self._offer.config.name, disagreement.reason))
             # The responder has a CHILD_SA that this end does not want.

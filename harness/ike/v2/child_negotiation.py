@@ -23,6 +23,7 @@ from harness.ike.v2.ike_sa import IkeSa
 from harness.ike.v2.message import Arrival
 from harness.ike.v2.selectors import all_within, host_selector, narrow
 from harness.ike.v2.suites import Choices, Selection
+from harness.ike.v2.translated import Received, seen_as
 
 
 class Disagreement(Exception):
@@ -101,17 +102,18 @@ def agree_as_responder(
         if selection is None:
             continue
         algorithms_agreed = True
-        local = narrow(offered_local.selectors, local_traffic(sa, config))
-        remote = narrow(offered_remote.selectors, remote_traffic(sa, config))
+        transport = wanted_transport and config.transport
+        asked = _seen_here(sa, transport, offered_local.selectors, offered_remote.selectors)
+        local = narrow(asked[0], local_traffic(sa, config))
+        remote = narrow(asked[1], remote_traffic(sa, config))
         if local and remote:
-            transport = wanted_transport and config.transport
             return Agreement(config, spi, selection, local, remote, transport, False)
     if algorithms_agreed:
         raise Disagreement(Reason.TS_UNACCEPTABLE, Notify(NotifyType.TS_UNACCEPTABLE))
     raise Disagreement(Reason.NO_PROPOSAL_CHOSEN, Notify(NotifyType.NO_PROPOSAL_CHOSEN))
 
 
-def agree_as_initiator(offer: ChildOffer, arrival: Arrival) -> Agreement:
+def agree_as_initiator(sa: IkeSa, offer: ChildOffer, arrival: Arrival) -> Agreement:
     """What the responder chose, if it was offered; raises `Disagreement`."""
     answered = arrival.sa
     local = first(arrival.payloads, TrafficSelectors, PayloadType.TSi)
@@ -121,18 +123,16 @@ def agree_as_initiator(offer: ChildOffer, arrival: Arrival) -> Agreement:
     selection = suites.accept(offer.alternatives, answered, ProtocolId.ESP)
     if selection is None or not _usable(selection.peer_spi):
         raise Disagreement(Reason.UNACCEPTABLE_ANSWER)
-    if not all_within(local.selectors, offer.local) or not all_within(
-        remote.selectors, offer.remote
-    ):
-        raise Disagreement(Reason.TS_UNACCEPTABLE)
-    found_local = narrow(local.selectors, offer.local)
-    found_remote = narrow(remote.selectors, offer.remote)
-    less = not all_within(offer.local, found_local) or not all_within(offer.remote, found_remote)
-    if less and not offer.config.narrow:
-        raise Disagreement(Reason.TS_UNACCEPTABLE)
     transport = arrival.notify(NotifyType.USE_TRANSPORT_MODE) is not None
     if transport and not offer.transport:
         raise Disagreement(Reason.UNACCEPTABLE_ANSWER)
+    answer = _seen_here(sa, transport, local.selectors, remote.selectors)
+    if not all_within(answer[0], offer.local) or not all_within(answer[1], offer.remote):
+        raise Disagreement(Reason.TS_UNACCEPTABLE)
+    found_local, found_remote = narrow(answer[0], offer.local), narrow(answer[1], offer.remote)
+    less = not all_within(offer.local, found_local) or not all_within(offer.remote, found_remote)
+    if less and not offer.config.narrow:
+        raise Disagreement(Reason.TS_UNACCEPTABLE)
     return Agreement(offer.config, offer.spi, selection, found_local, found_remote, transport, True)
 
 
@@ -144,6 +144,16 @@ def answer_payloads(agreement: Agreement) -> tuple[Payload, ...]:
         SecurityAssociation((agreement.selection.proposal,)),
         TrafficSelectors(PayloadType.TSi, agreement.remote),
         TrafficSelectors(PayloadType.TSr, agreement.local),
+    )
+
+
+def _seen_here(
+    sa: IkeSa, transport: bool, local: Received, remote: Received
+) -> tuple[Received, Received]:
+    """Received selectors as they are to be looked up here (RFC 7296 2.23.1)."""
+    return (
+        seen_as(local, sa.path.local) if transport and sa.nat.local else local,
+        seen_as(remote, sa.path.remote) if transport and sa.nat.remote else remote,
     )
 
 

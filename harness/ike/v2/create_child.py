@@ -76,7 +76,7 @@ class CreateChild:
         if offer is None:
             return
         try:
-            agreement = agree_as_initiator(offer, arrival)
+            agreement = agree_as_initiator(sa, offer, arrival)
             shared = self._shared(agreement, offer, arrival)
             if nonce is None:
                 raise Disagreement(Reason.UNACCEPTABLE_ANSWER)

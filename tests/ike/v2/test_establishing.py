@@ -44,8 +44,10 @@ from tests.ike.v2.pair import (
     NET,
     NET_MIRRORED,
     SHA256,
+    SUN,
     SUN_NET,
     X25519,
+    End,
     Pair,
 )
 
@@ -349,6 +351,39 @@ def test_behind_a_nat_both_ends_move_to_port_4500_and_encapsulate() -> None:
     pair.sun.endpoint.commands.rekey_ike(pair.sun.ike, 0.0)
     pair.settle()
     pair.agree()
+
+
+def test_transport_mode_behind_a_nat_is_for_the_addresses_that_each_end_sees() -> None:
+    mine = replace(MOON_NET, children=(replace(NET, local=(), remote=(), transport=True),))
+    theirs = replace(NET_MIRRORED, local=(), remote=(), transport=True)
+    pair = Pair((mine,), (replace(SUN_NET, children=(theirs,)),))
+    pair.translate = Napt()
+    pair.up()
+    # Whoever rekeys: each end takes the other's address for what it is here (RFC 7296 2.23.1).
+    for end in (pair.moon, pair.sun, pair.moon):
+        assert traffic(pair.moon) == (MOON.host, SUN.host)
+        assert traffic(pair.sun) == (SUN.host, "203.0.113.1")
+        assert pair.moon.child.transport
+        assert pair.sun.child.transport
+        before = end.child.inbound_spi
+        end.endpoint.commands.rekey_child(end.ike, before, pair.now)
+        pair.rest(within=10)
+        assert end.child.inbound_spi != before
+
+
+def test_a_tunnel_behind_a_nat_is_for_the_addresses_that_were_asked_for() -> None:
+    mine = replace(MOON_NET, children=(replace(NET, local=(), remote=()),))
+    theirs = replace(NET_MIRRORED, local=(), remote=())
+    pair = Pair((mine,), (replace(SUN_NET, children=(theirs,)),))
+    pair.translate = Napt()
+    pair.up()
+    assert [one.reason for one in pair.moon.events(ChildSaFailed)] == [Reason.TS_UNACCEPTABLE]
+
+
+def traffic(end: End) -> tuple[str, str]:
+    """The addresses of the only CHILD_SA of an end, its own first."""
+    (local,), (remote,) = end.child.local, end.child.remote
+    return str(local.start_address), str(remote.start_address)
 
 
 def test_an_end_behind_a_nat_keeps_its_mapping_alive() -> None:
