@@ -93,9 +93,13 @@ def _epoch() -> datetime:
 
 def kernel_plane() -> MakePlane:
     """What makes the kernel's data plane of this namespace."""
+    from harness.daemon.userspace.leftovers import Leftovers
+
     xfrm = XfrmSocket()
+    leftovers = Leftovers()
 
     async def make(listener: PlaneListener) -> DataPlane:
+        await leftovers.remove()
         plane = KernelPlane(xfrm, listener)
         await plane.start()
         return plane

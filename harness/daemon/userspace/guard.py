@@ -69,14 +69,18 @@ class Guard:
 
     async def start(self) -> None:
         """Make the table, which lets everything pass so far, and remove those of killed ones."""
+        await self.remove_killed()
+        await self._nft(_TABLE.format(name=self._name))
+        self._started = True
+
+    async def remove_killed(self) -> None:
+        """Remove the tables whose devices are gone."""
         with _entered(self._network):
             devices = {name for _, name in socket.if_nameindex()}
         tables = await self._nft("list tables")
         for left in re.findall(r"^table inet (ikelab\d+)$", tables, re.MULTILINE):
             if left not in devices:
                 await self._nft(f"delete table inet {left}")
-        await self._nft(_TABLE.format(name=self._name))
-        self._started = True
 
     async def block(self, pairings: Iterable[Pairing]) -> None:
         """Drop what comes in clear between these, once more for each time that it is said.

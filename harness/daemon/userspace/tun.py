@@ -32,6 +32,8 @@ SMALLEST_MTU = 1280
 QUEUE = 5_000
 PRIORITY = 500
 """Of the rules: after that for own addresses (0) and before those of the host's routes (32766)."""
+DEVICE = "ikelab"
+"""What the name of every device begins with; a number follows."""
 TABLES = 0x1CE00000
 """The first table; each device has that of its index."""
 
@@ -57,7 +59,7 @@ class Tun:
                 "TUN in the kernel and its device in /dev"
             ) from error
         try:
-            request = struct.pack("16sH22x", b"ikelab%d", _IFF_TUN | _IFF_NO_PI)
+            request = struct.pack("16sH22x", f"{DEVICE}%d".encode(), _IFF_TUN | _IFF_NO_PI)
             answer = fcntl.ioctl(self._fd, _TUNSETIFF, request)
             self.name = answer[:16].rstrip(b"\0").decode()
             self.index = socket.if_nametoindex(self.name)

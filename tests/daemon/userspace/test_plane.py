@@ -18,6 +18,7 @@ import pytest
 from harness.capture.frames import ESP, Esp, dissect
 from harness.capture.recording import Frame
 from harness.daemon.data_plane import Acquired, DataPlaneError, Expired, PeerMoved, Route
+from harness.daemon.running import kernel_plane
 from harness.daemon.userspace.headers import CE, ECT_0, ECT_1
 from harness.daemon.userspace.sa_state import Refusal
 from harness.daemon.userspace.spd import MOST_WAITING
@@ -483,14 +484,7 @@ def test_a_killed_plane_takes_device_and_routes_with_it_and_another_can_begin(la
         async with Network.up(MOON_SUN, spawner) as network:
             moon = network.node("moon")
             before = await everything(moon)
-            with moon.entered():
-                argv = [sys.executable, "-c", PLANE_THAT_IS_KILLED]
-                killed = subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=ROOT)
-            with killed:
-                assert killed.stdout is not None
-                assert killed.stdout.readline() == b"ready\n"
-                assert "ikelab0" in await everything(moon)
-                killed.kill()
+            kill_a_plane(moon)
             for command in ("ip link", "ip route show table all"):
                 listed = (await moon.run(command.split())).stdout.decode()
                 assert "ikelab0" not in listed
@@ -504,6 +498,38 @@ def test_a_killed_plane_takes_device_and_routes_with_it_and_another_can_begin(la
             assert [line for line in listed.splitlines() if "ikelab" in line] == []
 
     lab.run(run)
+
+
+def test_what_a_killed_plane_leaves_is_removed_by_who_begins_with_the_kernels_esp(
+    lab: Lab,
+) -> None:
+    async def run(spawner: Spawner) -> None:
+        async with Network.up(MOON_SUN, spawner) as network:
+            moon = network.node("moon")
+            before = await everything(moon)
+            kill_a_plane(moon)
+            assert "table inet ikelab0" in await everything(moon)
+            async with end(moon) as living:
+                with moon.entered():
+                    make = kernel_plane()
+                kernel = await make(print)
+                # One that lives keeps what it has.
+                assert f"table inet {living.plane.device}" in await everything(moon)
+                await kernel.close()
+            assert await everything(moon) == before
+
+    lab.run(run)
+
+
+def kill_a_plane(node: Node) -> None:
+    """Let a process protect traffic in a node, and kill it."""
+    with node.entered():
+        argv = [sys.executable, "-c", PLANE_THAT_IS_KILLED]
+        killed = subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=ROOT)
+    with killed:
+        assert killed.stdout is not None
+        assert killed.stdout.readline() == b"ready\n"
+        killed.kill()
 
 
 def congested(frame: bytes) -> bytes:
