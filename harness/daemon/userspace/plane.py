@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections import Counter
@@ -47,7 +48,7 @@ class UserspacePlane:
         self._loop = asyncio.get_running_loop()
         self._turn = asyncio.Lock()
         self._timers: dict[int, list[asyncio.TimerHandle]] = {}
-        self._ending: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._raw: dict[int, RawEsp] = {}
         self._tun = Tun()
         self._guard = Guard(self._tun.name)
@@ -64,7 +65,13 @@ class UserspacePlane:
                     "administrator"
                 ) from error
         self._traffic = Traffic(
-            self._tun, self._raw, send_encapsulated, listener, self._end, self._loop.time
+            self._tun,
+            self._raw,
+            send_encapsulated,
+            listener,
+            self._end,
+            self._loop.time,
+            self._look_again,
         )
 
     @property
@@ -167,7 +174,7 @@ class UserspacePlane:
     async def close(self) -> None:
         """See DataPlane; closing twice is fine."""
         async with self._turn:
-            for task in self._ending:
+            for task in self._tasks:
                 task.cancel()
             for spi in tuple(self._timers):
                 self._stop_timers(spi)
@@ -268,6 +275,16 @@ class UserspacePlane:
             rooms.append(state.room(mtus[host]))
         await self._tun.resize(min(rooms, default=FIRST_MTU))
 
+    def _look_again(self) -> None:
+        self._keep(self._loop.create_task(self._resize_open()))
+
+    async def _resize_open(self) -> None:
+        async with self._turn:
+            if self._tun.fileno() >= 0:
+                # What cannot be set now is looked at with the next large packet.
+                with contextlib.suppress(DataPlaneError):
+                    await self._resize()
+
     def _set_timers(self, pair: SaPair) -> None:
         timers = self._timers.setdefault(pair.inbound.spi, [])
         if pair.rekey_after:
@@ -282,10 +299,13 @@ class UserspacePlane:
 
     def _end(self, spi: int) -> None:
         """The pair has reached a hard limit, of time or of octets."""
-        task = self._loop.create_task(self.remove(spi))
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+        self._keep(self._loop.create_task(self.remove(spi)))
         self._listener(Expired(spi, hard=True))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        """Nobody else knows a task that runs by itself."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
 def _inward(wanted: Between) -> tuple[Pairing, ...]:

@@ -14,7 +14,7 @@ from harness.daemon.userspace.headers import hop_limit, may_be_fragmented, traff
 from harness.daemon.userspace.raw_esp import Arrival, RawEsp
 from harness.daemon.userspace.sa_state import Refused, SaState
 from harness.daemon.userspace.spd import Entry, Spd
-from harness.daemon.userspace.tun import Tun
+from harness.daemon.userspace.tun import SMALLEST_MTU, Tun
 from harness.ike.address import Address, Path
 from harness.ike.esp import EspFailure, EspFailureReason, SequenceExhausted
 from harness.ike.ip_modes import (
@@ -32,6 +32,8 @@ MOST_REMEMBERED = 4096
 """Flows whose entry is remembered; they are forgotten all at once for one more."""
 ASK_AGAIN = 10.0
 """Seconds after which traffic that still has no SA is reported once more."""
+LOOK_AGAIN = 1.0
+"""Seconds after which large packets make it worth while to look at the paths' MTUs once more."""
 SPI_SIZE = 4
 
 SendEncapsulated = Callable[[bytes, Path, int], None]
@@ -60,7 +62,8 @@ class Traffic:
 
     `states` are the pairs by inbound SPI, `raw` the sockets by IP version; the owner changes both,
     and calls `forget_choices` when it has changed the SPD. `end` is told the inbound SPI of a pair
-    that has carried all that it may.
+    that has carried all that it may. `look_again` is called now and then when packets are sent that
+    a path may have become too narrow for, or could be larger by now.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Traffic:
         listener: PlaneListener,
         end: Callable[[int], None],
         clock: Callable[[], float],
+        look_again: Callable[[], None] = lambda: None,
     ) -> None:
         self.spd = Spd()
         self.states: dict[int, SaState] = {}
@@ -81,6 +85,8 @@ class Traffic:
         self._listener = listener
         self._end = end
         self._clock = clock
+        self._look_again = look_again
+        self._looked_at = clock()
         self._chosen: dict[bytes, SaState] = {}
         self._pieces = Reassembler()
 
@@ -197,6 +203,15 @@ class Traffic:
             )
         self.fates[Fate.SENT if sent else Fate.LOST] += 1
         self._look_at(state)
+        if len(packet) >= SMALLEST_MTU:
+            self._doubt_paths()
+
+    def _doubt_paths(self) -> None:
+        """The kernel learns from ICMP that a path is narrower, and forgets it; it tells nobody."""
+        now = self._clock()
+        if now - self._looked_at >= LOOK_AGAIN:
+            self._looked_at = now
+            self._look_again()
 
     def _send_transport(self, path: Path, packet: bytes, octets: bytes) -> bool:
         """The packet's own header goes before ESP (RFC 4303 section 3.1.1)."""

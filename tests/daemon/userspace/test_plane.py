@@ -311,6 +311,38 @@ def test_what_is_too_large_for_a_narrow_path_only_with_esp_is_cut_after_it(
     between_gateways(lab, body, with_wire(MOON_SUN, "wan", mtu=1300))
 
 
+def test_a_path_that_is_narrower_further_on_is_told_to_who_sends_through_the_tunnel(
+    lab: Lab,
+) -> None:
+    async def run(spawner: Spawner) -> None:
+        async with (
+            Network.up(with_wire(NAT_IN_PATH, "wan", mtu=1400), spawner) as network,
+            end(network.node("moon")) as moon,
+        ):
+            inside = NetworkPath(Address("172.16.0.10", 4500), Address("192.168.0.2", 4500))
+            mine, _ = pairs(inside, MOON_NET, SUN_NET, encapsulated=True)
+            await moon.plane.install(mine, outbound=True)
+            room = (1400 - 20 - 8 - 8 - 16 - 8) // 4 * 4 - 2
+            sock = network.node("alice").socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+            def mtu() -> int:
+                """Of the path to bob, as alice knows it now."""
+                sock.connect(("10.2.0.10", 9))
+                return sock.getsockopt(socket.IPPROTO_IP, IP_MTU)
+
+            # Between two looks at the path a packet is cut after ESP, and nobody is told of that.
+            with sock:
+                async with (
+                    network.traffic("alice", "bob", every=0.05, size=1400, drain=0.0),
+                    asyncio.timeout(10),
+                ):
+                    while mtu() > room:
+                        await asyncio.sleep(0)
+                assert mtu() == room
+
+    lab.run(run)
+
+
 @pytest.mark.parametrize("encapsulated", [False, True], ids=["raw", "in UDP"])
 def test_the_traffic_class_crosses_and_a_mark_of_congestion_with_it(
     lab: Lab, encapsulated: bool
