@@ -7,9 +7,11 @@ from harness.ike.address import IKE_PORT, Path
 from harness.ike.v2.child_sa import ChildState
 from harness.ike.v2.create_child import CreateChild
 from harness.ike.v2.events import Reason, Retransmitted
+from harness.ike.v2.host import Task
 from harness.ike.v2.ike_sa import IkeSa, IkeState
 from harness.ike.v2.informational import DeleteChild, DeleteIke, LivenessTask
 from harness.ike.v2.init import InitTask
+from harness.ike.v2.mobility import AddressUpdate, MappingCheck
 from harness.ike.v2.reauthentication import being_replaced, carried
 from harness.ike.v2.rekey_ike import RekeyIke
 
@@ -90,6 +92,14 @@ def _reauthenticate(sa: IkeSa, now: float) -> None:
     sa.host.touch(new)
 
 
+def _liveness_check(sa: IkeSa) -> Task:
+    """What asks the peer whether it lives, and keeps it in step with a NAT in front of this end."""
+    if not (sa.abilities.mobike and sa.original_initiator and sa.nat.local):
+        return LivenessTask()
+    # What IKE_SA_INIT said was of another port, or of the IKE SA before a rekeying.
+    return AddressUpdate() if sa.seen_as is None else MappingCheck()
+
+
 def _lifetimes(sa: IkeSa, now: float) -> None:
     for record in sa.children:
         if record.rekey_at is not None and now >= record.rekey_at:
@@ -109,4 +119,4 @@ def _lifetimes(sa: IkeSa, now: float) -> None:
             _reauthenticate(sa, now)
     silence = sa.connection.dpd_after
     if silence is not None and sa.requests.pending is None and now >= sa.heard + silence:
-        sa.queue(LivenessTask(), now)
+        sa.queue(_liveness_check(sa), now)

@@ -107,6 +107,7 @@ class IkeSa:
         self.state = IkeState.CONNECTING if initiator else IkeState.HALF_OPEN
         self.peer: Identity | None = None
         self.nat = NatSituation()
+        self.seen_as: bytes | None = None
         self.abilities = Abilities()
         self.handshake: Handshake | None = Handshake()
         self.keys: KeySet | None = None

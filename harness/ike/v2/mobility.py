@@ -12,7 +12,7 @@ from harness.ike.chance import Purpose
 from harness.ike.constants_v2 import ExchangeType, NotifyType
 from harness.ike.payload import Payload
 from harness.ike.payloads_v2 import Notify
-from harness.ike.v2.events import PathChanged, Reason
+from harness.ike.v2.events import PathChanged, PeerAlive, Reason
 from harness.ike.v2.ike_sa import IkeSa
 from harness.ike.v2.message import Arrival
 from harness.ike.v2.nat_detection import detection_notifies, situation
@@ -72,6 +72,32 @@ class AddressUpdate:
 
     def abandon(self, sa: IkeSa, reason: Reason) -> None:
         """The peer was not there."""
+
+
+class MappingCheck:
+    """A liveness check that finds out whether a NAT has mapped this end anew (RFC 4555 3.8)."""
+
+    exchange = int(ExchangeType.INFORMATIONAL)
+    outlives = False
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+
+    def request(self, sa: IkeSa, now: float) -> tuple[Payload, ...] | None:
+        """NAT detection, which the peer answers with its own."""
+        self._path = sa.path
+        return detection_notifies(sa.spi_i, sa.spi_r, sa.path)
+
+    def finish(self, sa: IkeSa, arrival: Arrival, now: float) -> None:
+        """Report that the peer lives; update the SAs where it sees this end somewhere else."""
+        sa.emit(PeerAlive(sa.spi))
+        sa.report_notifies(arrival, EXPECTED)
+        seen = arrival.notify(NotifyType.NAT_DETECTION_DESTINATION_IP)
+        if seen is not None and seen.data != sa.seen_as and self._path == sa.path:
+            sa.queue(AddressUpdate(), now)
+
+    def abandon(self, sa: IkeSa, reason: Reason) -> None:
+        """That is reported as the end of the IKE SA."""
 
 
 class AddressList:
@@ -146,8 +172,11 @@ def answer_mobility(sa: IkeSa, arrival: Arrival, now: float) -> tuple[Payload, .
     decides = sa.original_initiator
     if not decides and arrival.notify(NotifyType.UPDATE_SA_ADDRESSES) is not None:
         answer.extend(_update(sa, arrival))
-    elif decides and _lists_addresses(arrival) and arrival.path.remote != sa.path.remote:
+        return tuple(answer)
+    if decides and _lists_addresses(arrival) and arrival.path.remote != sa.path.remote:
         move(sa, arrival.path.local, now, arrival.path.remote)
+    if arrival.notify(NotifyType.NAT_DETECTION_SOURCE_IP) is not None:
+        answer.extend(detection_notifies(sa.spi_i, sa.spi_r, arrival.path))
     return tuple(answer)
 
 
@@ -186,3 +215,5 @@ def _note_nat(sa: IkeSa, arrival: Arrival) -> None:
     found = situation(arrival.payloads, sa.spi_i, sa.spi_r, arrival.path)
     if found.supported:
         sa.nat = found
+    seen = arrival.notify(NotifyType.NAT_DETECTION_DESTINATION_IP)
+    sa.seen_as = None if seen is None else seen.data

@@ -6,15 +6,23 @@ from dataclasses import replace
 
 import pytest
 
-from harness.ike.address import Address, Datagram
+from harness.ike.address import Address, Datagram, Path
 from harness.ike.constants_v2 import ExchangeType, NotifyType
 from harness.ike.payload import every
 from harness.ike.payloads_v2 import Notify
 from harness.ike.script import with_payloads
-from harness.ike.v2.events import IkeSaClosed, NotifyReceived, PathChanged, PeerAlive, Reason
+from harness.ike.v2.events import (
+    IkeSaClosed,
+    NotifyReceived,
+    PathChanged,
+    PeerAlive,
+    Reason,
+    ScriptedResponse,
+)
 from harness.ike.v2.message import Plain
+from harness.ike.v2.nat_detection import detection_notifies
 from harness.ike.v2.script import Change, Script
-from tests.ike.v2.pair import SUN, SUN_NET, Pair
+from tests.ike.v2.pair import MOON, MOON_NET, SUN, SUN_NET, Pair
 
 NEW = Address("192.0.2.77", 4500)
 NEWER = Address("192.0.2.78", 4500)
@@ -185,6 +193,53 @@ def test_a_responder_that_moves_uses_its_address_once_the_initiator_knows_it() -
     assert not pair.sun.events(PathChanged)
     pair.settle()
     assert [one.path.local for one in pair.sun.events(PathChanged)] == [NEW]
+
+
+def behind(outside: Address) -> Callable[[Datagram], Datagram]:
+    """A NAT in front of moon, which is seen as `outside`."""
+
+    def translate(datagram: Datagram) -> Datagram:
+        if datagram.source.host == MOON.host:
+            return replace(datagram, source=outside.on_port(outside.port + datagram.source.port))
+        inside = MOON.on_port(datagram.destination.port - outside.port)
+        return replace(datagram, destination=inside)
+
+    return translate
+
+
+def test_a_nat_that_maps_anew_is_found_out_by_whoever_is_behind_it() -> None:
+    notes = Notes()
+    pair = Pair((replace(MOON_NET, dpd_after=10.0),), seams=(notes.script, None))
+    pair.translate = behind(OUTSIDE.on_port(10_000))
+    pair.up()
+    for _ in range(4):
+        pair.pass_deadline()
+        pair.settle()
+    # The first of them learns how moon is seen, and then there is nothing to update.
+    assert [one[0] for one in notes.sent][:2] == ["UPDATE_SA_ADDRESSES", "NAT_DETECTION_SOURCE_IP"]
+    assert notes.sent.count(notes.sent[0]) == 1
+    pair.translate = behind(Address("203.0.113.9", 20_000))
+    while notes.sent.count(notes.sent[0]) == 1:
+        pair.pass_deadline()
+        pair.settle()
+    followed = pair.sun.events(PathChanged)[-1]
+    assert followed.path.remote == Address("203.0.113.9", 24_500)
+    assert followed.encapsulated
+    pair.agree()
+
+
+def test_nat_detection_in_any_request_is_answered_with_ones_own() -> None:
+    pair = Pair().up()
+    sa = pair.moon.endpoint.ike_sa(pair.moon.ike)
+    assert sa is not None
+    asked = detection_notifies(sa.spi_i, sa.spi_r, sa.path)
+    pair.moon.endpoint.commands.exchange(sa.spi, ExchangeType.INFORMATIONAL, asked, pair.now)
+    pair.settle()
+    (answered,) = pair.moon.events(ScriptedResponse)
+    assert answered.payloads == detection_notifies(
+        sa.spi_i, sa.spi_r, Path(sa.path.remote, sa.path.local)
+    )
+    assert not pair.sun.events(PathChanged)
 
 
 def test_an_address_that_it_has_already_changes_nothing() -> None:
