@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 
 from harness.kernel.numbers import UNLIMITED
+from harness.kernel.plain import fields_of
 from harness.kernel.structures import LIFETIME_CONFIGURATION, LIFETIME_CURRENT
 
 
@@ -29,7 +30,7 @@ class Lifetimes:
 
     def as_json(self) -> dict[str, int | None]:
         """The limits as plain values."""
-        return asdict(self)
+        return fields_of(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Usage:
 
     def as_json(self) -> dict[str, int]:
         """The counters as plain values."""
-        return asdict(self)
+        return fields_of(self)
 
 
 NO_LIFETIMES = Lifetimes()

@@ -101,7 +101,7 @@ class Policy:
             "current": self.current.as_json(),
             "mark": None if self.mark is None else self.mark.as_json(),
             "if_id": self.if_id,
-            "flags": [flag.name for flag in PolicyFlag if flag in self.flags],
+            "flags": [flag.name for flag in self.flags],
             "share": self.share,
             "type": self.type,
             "last_used": self.last_used,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from socket import AF_INET
 from typing import Any
 
@@ -47,7 +48,7 @@ def read_policy(body: bytes, attributes: Attributes) -> Policy:
         current=read_usage(info.curlft),
         mark=read_mark(attributes),
         if_id=read_u32(attributes, Attribute.IF_ID),
-        flags=PolicyFlag(info.flags),
+        flags=_read_flags(info.flags),
         share=word(SHARES, info.share),
         type=_read_type(attributes),
         last_used=read_number(attributes, Attribute.LASTUSED, U64),
@@ -108,6 +109,11 @@ def read_templates(data: bytes) -> tuple[Template, ...]:
             f"{len(data)} bytes of templates are no multiple of the {TEMPLATE.size} that one has"
         )
     return tuple(_read_template(data, offset) for offset in range(0, len(data), TEMPLATE.size))
+
+
+@lru_cache(maxsize=256)
+def _read_flags(octet: int) -> PolicyFlag:
+    return PolicyFlag(octet)
 
 
 def _read_template(data: bytes, offset: int) -> Template:

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from harness.kernel.errors import MalformedMessage
+from harness.kernel.plain import fields_of
 from harness.kernel.structures import REPLAY_STATE, REPLAY_STATE_ESN
 
 WORD_BITS = 32
@@ -42,7 +43,7 @@ class Replay:
 
     def as_json(self) -> dict[str, int | str]:
         """The counters as plain values, the bitmap in hexadecimal."""
-        return asdict(self) | {"bitmap": f"{self.bitmap:x}"}
+        return fields_of(self) | {"bitmap": f"{self.bitmap:x}"}
 
 
 NO_REPLAY = Replay()

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from harness.kernel.addresses import ANY, Address, family_of
 from harness.kernel.algorithms import Algorithm
 from harness.kernel.lifetimes import NO_LIFETIMES, UNUSED, Lifetimes, Usage
 from harness.kernel.numbers import NO_EXTRA_FLAGS, NO_SA_FLAGS, SaExtraFlag, SaFlag
+from harness.kernel.plain import fields_of
 from harness.kernel.replay import NO_REPLAY, Replay
 from harness.kernel.selector import Selector
 
@@ -26,7 +27,7 @@ class Mark:
 
     def as_json(self) -> dict[str, int]:
         """The mark as plain values."""
-        return asdict(self)
+        return fields_of(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Encapsulation:
 
     def as_json(self) -> dict[str, Any]:
         """The encapsulation as plain values."""
-        return asdict(self) | {"original_address": str(self.original_address)}
+        return fields_of(self) | {"original_address": str(self.original_address)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Faults:
 
     def as_json(self) -> dict[str, int]:
         """The counters as plain values."""
-        return asdict(self)
+        return fields_of(self)
 
 
 NO_FAULTS = Faults()
@@ -164,8 +165,8 @@ class SecurityAssociation:
             "current": self.current.as_json(),
             "replay": self.replay.as_json(),
             "esn": self.esn,
-            "flags": [flag.name for flag in SaFlag if flag in self.flags],
-            "extra_flags": [flag.name for flag in SaExtraFlag if flag in self.extra_flags],
+            "flags": [flag.name for flag in self.flags],
+            "extra_flags": [flag.name for flag in self.extra_flags],
             "mark": _json(self.mark),
             "output_mark": _json(self.output_mark),
             "if_id": self.if_id,

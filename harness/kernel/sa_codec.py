@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from socket import AF_INET
 from typing import Any, TypeVar
 
@@ -64,7 +65,7 @@ def read_sa(body: bytes, attributes: Attributes) -> SecurityAssociation:
     info = SA_INFO.unpack(body)
     identity = ID.unpack(info.id)
     family = info.family or AF_INET
-    flags = SaFlag(info.flags)
+    esn, flags = _read_flags(info.flags)
     return SecurityAssociation(
         spi=identity.spi,
         source=read_address(info.saddr, family),
@@ -80,14 +81,14 @@ def read_sa(body: bytes, attributes: Attributes) -> SecurityAssociation:
         lifetimes=read_lifetimes(info.lft),
         current=read_usage(info.curlft),
         replay=_read_replay(attributes, info.replay_window),
-        esn=bool(flags & SaFlag.ESN),
-        flags=flags & ~SaFlag.ESN,
-        extra_flags=SaExtraFlag(read_u32(attributes, Attribute.SA_EXTRA_FLAGS) or 0),
+        esn=esn,
+        flags=flags,
+        extra_flags=_read_extra_flags(read_u32(attributes, Attribute.SA_EXTRA_FLAGS) or 0),
         mark=read_mark(attributes),
         output_mark=_read_output_mark(attributes),
         if_id=read_u32(attributes, Attribute.IF_ID),
         encapsulation=_optional(attributes, Attribute.ENCAP, _encapsulation_of(family)),
-        statistics=Faults(*STATISTICS.unpack(info.stats)),
+        statistics=_read_faults(info.stats),
         acquire_sequence=info.seq,
         direction=_read_direction(attributes),
         tfc_padding=read_u32(attributes, Attribute.TFCPAD) or 0,
@@ -232,6 +233,22 @@ def _attributes_of(sa: SecurityAssociation, long_replay: bool) -> Mapping[Attrib
 def _optional(attributes: Attributes, kind: Attribute, read: Callable[[bytes], T]) -> T | None:
     data = attributes.get(kind)
     return None if data is None else read(data)
+
+
+@lru_cache(maxsize=256)
+def _read_flags(octet: int) -> tuple[bool, SaFlag]:
+    flags = SaFlag(octet)
+    return SaFlag.ESN in flags, flags & ~SaFlag.ESN
+
+
+@lru_cache(maxsize=256)
+def _read_extra_flags(bits: int) -> SaExtraFlag:
+    return SaExtraFlag(bits)
+
+
+@lru_cache(maxsize=256)
+def _read_faults(data: bytes) -> Faults:
+    return Faults(*STATISTICS.unpack(data))
 
 
 def _read_integrity(attributes: Attributes) -> Algorithm | None:

@@ -22,7 +22,8 @@ from harness.peers.contract import (
     PeerEvent,
 )
 from harness.peers.strongswan.events import EVENTS, brought_up, read_event, read_ike
-from harness.peers.strongswan.vici import Section, Vici, ViciError
+from harness.peers.strongswan.sections import Section
+from harness.peers.strongswan.vici import Vici, ViciError
 
 PID_FILE = "/run/charon.pid"
 STOP_DEADLINE = 10.0

@@ -18,7 +18,7 @@ from harness.peers.contract import (
     IkeUp,
     PeerEvent,
 )
-from harness.peers.strongswan.vici import Section
+from harness.peers.strongswan.sections import Section
 
 EVENTS = ("ike-updown", "ike-rekey", "child-updown", "child-rekey")
 

@@ -9,16 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vici.exception import DeserializationException
 from vici.protocol import FiniteStream, Message, Packet
 
-Section = Mapping[str, Any]
-"""A VICI message: values are text, lists of values, or sections."""
+from harness.peers.strongswan.sections import MalformedSection, Section, read_section
 
 Take = Callable[[str, Section], None]
 """Is given each event, by name."""
@@ -140,18 +138,8 @@ def _succeeded(command: str, packet: Any) -> Section:
     return answer
 
 
-def _plain(stream: FiniteStream) -> Section:
+def _plain(payload: FiniteStream) -> Section:
     try:
-        plain = _text(Message.deserialize(stream))
-    except (DeserializationException, struct.error, UnicodeDecodeError) as error:
+        return read_section(payload.read())
+    except MalformedSection as error:
         raise ViciError(f"charon sent a VICI message that cannot be read: {error}") from error
-    assert isinstance(plain, dict)
-    return plain
-
-
-def _text(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _text(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_text(inner) for inner in value]
-    return value.decode(errors="replace") if isinstance(value, bytes) else value
