@@ -108,6 +108,7 @@ echo 2 >/proc/sys/net/core/fb_tunnels_only_for_init_net
 echo 0 >/proc/sys/vm/compaction_proactiveness
 echo 0 >/proc/sys/vm/dirty_writeback_centisecs
 echo 3600 >/proc/sys/vm/stat_interval
+echo 3600000 >/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs
 ip link set lo up
 modprobe -a -q @kernel_modules@ 2>/dev/null
 # This shell stays as process 1, and takes in what daemons leave behind.

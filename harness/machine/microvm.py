@@ -301,7 +301,7 @@ def _escaped(path: Path) -> str:
 
 # The clock's guest has no randomness of its own, and nothing that emulation is slow at: fast string
 # moves go byte by byte there, and guarding user memory ends every block of translated code.
-CPU = "max,-rdrand,-rdseed,-la57,-erms,-fsrm,-smap,-smep,-pku"
+CPU = "max,-rdrand,-rdseed,-la57,-erms,-fsrm,-smap,-smep,-pku,-avx,-avx2,-adx,-bmi2"
 _VIRTUAL = [
     # The time stands still while the host works, and jumps to the next timer when all is idle.
     # QEMU would else hand the guest's kernel a random seed at each boot.
