@@ -8,7 +8,8 @@ import re
 from harness.ike.transforms import KEY_EXCHANGES, Dialect, GroupKind
 from harness.peers.connection import Side
 from harness.peers.contract import DataPlane, Unsupported
-from harness.peers.strongswan.vici import Section, Vici
+from harness.peers.strongswan.sections import Section
+from harness.peers.strongswan.vici import Vici
 
 ADDITIONAL = re.compile(r"ke[1-7]_")
 """How a proposal names a key exchange beside the first (RFC 9370)."""

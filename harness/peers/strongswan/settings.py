@@ -26,9 +26,9 @@ KERNEL_PLUGINS: Mapping[DataPlane, tuple[str, ...]] = {
 }
 CONTROL_PLUGINS = ("socket-default", "stroke", "vici", "updown", "counters")
 
-# Of the two logs one is for people; the other holds the keys of every SA, for the decryptor. The
-# paths reopen what charon was started with; under its own names for them, stdout and stderr, it
-# does not flush.
+# Of the two logs one is for people; the other holds keys, for the decryptor: those of ESP only
+# where no kernel tells them, for each rekeying is a page of dumps. The paths reopen what charon was
+# started with; under its own names for them, stdout and stderr, it does not flush.
 READABLE: Settings = {
     "path": "/proc/self/fd/1",
     "default": 1,
@@ -40,10 +40,10 @@ WITH_KEYS: Settings = {
     "path": "/proc/self/fd/2",
     "default": -1,
     "ike": 4,
-    "chd": 4,
     "flush_line": "yes",
     "ike_name": "yes",
 }
+ESP_KEYS: Mapping[DataPlane, Settings] = {"kernel": {}, "userspace": {"chd": 4}}
 
 
 def charon_settings(data_plane: DataPlane, options: Mapping[str, str | int]) -> Settings:
@@ -53,7 +53,10 @@ def charon_settings(data_plane: DataPlane, options: Mapping[str, str | int]) -> 
         "charon": {
             "load": " ".join(plugins),
             "install_virtual_ip": "no",
-            "filelog": {"readable": dict(READABLE), "keys": dict(WITH_KEYS)},
+            "filelog": {
+                "readable": dict(READABLE),
+                "keys": WITH_KEYS | ESP_KEYS[data_plane],
+            },
             "plugins": {"vici": {"socket": f"unix://{VICI_SOCKET}"}},
         }
     }

@@ -25,6 +25,15 @@ def test_user_space_esp_comes_before_the_kernels() -> None:
     assert plugins.index("kernel-libipsec") < plugins.index("kernel-netlink")
 
 
+def test_the_keys_of_esp_are_dumped_only_where_no_kernel_tells_them() -> None:
+    levels = {}
+    for plane in ("kernel", "userspace"):
+        charon = charon_settings(plane, {})["charon"]  # type: ignore[arg-type]
+        assert isinstance(charon, dict)
+        levels[plane] = charon["filelog"]["keys"].get("chd")  # type: ignore[index,union-attr,call-overload]
+    assert levels == {"kernel": None, "userspace": 4}
+
+
 def test_sections_are_written_in_braces() -> None:
     assert write_settings({"a": {"b": 1, "c": {"d": "x"}}}) == (
         "a {\n  b = 1\n  c {\n    d = x\n  }\n}"
