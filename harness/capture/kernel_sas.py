@@ -112,11 +112,7 @@ def sa_secret(sa: Mapping[str, Any], origin: str) -> IpsecSecret | None:
 def _high(sa: Mapping[str, Any]) -> int:
     """The upper half of the sequence numbers so far, which is 0 but for very old SAs."""
     replay = sa.get("replay") or {}
-    for name in ("sequence", "output_sequence"):
-        value = replay.get(name)
-        if isinstance(value, int) and value >> 32:
-            return value >> 32
-    return 0
+    return int(replay.get("seq_hi") or replay.get("oseq_hi") or 0)
 
 
 def _encryption(sa: Mapping[str, Any]) -> tuple[Encryption | None, bytes]:

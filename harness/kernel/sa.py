@@ -180,6 +180,23 @@ class SecurityAssociation:
             "larval": self.larval,
         }
 
+    def keys_as_json(self) -> dict[str, Any]:
+        """What reading its packets takes, as `as_json` has it: no lifetimes, no counters."""
+        return {
+            "spi": self.spi,
+            "source": str(self.source),
+            "destination": str(self.destination),
+            "protocol": self.protocol,
+            "mode": self.mode,
+            "reqid": self.reqid,
+            "encryption": _json(self.encryption),
+            "integrity": _json(self.integrity),
+            "aead": _json(self.aead),
+            "replay": {"seq_hi": self.replay.seq_hi, "oseq_hi": self.replay.oseq_hi},
+            "esn": self.esn,
+            "encapsulation": _json(self.encapsulation),
+        }
+
 
 def _json(part: Any) -> Any:
     return None if part is None else part.as_json()

@@ -32,18 +32,22 @@ class Entry:
 
 
 class Journal:
-    """The events of one gateway; belongs to the lab's loop."""
+    """The events of one gateway; belongs to the lab's loop. `keep` is given each as it comes."""
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, keep: Callable[[Entry], None] = lambda _: None) -> None:
         self.node = node
+        self._keep = keep
         self.entries: list[Entry] = []
-        self._changed = asyncio.Event()
+        self._waiting: list[tuple[Callable[[Any], bool], asyncio.Future[Entry]]] = []
 
     def record(self, event: Any) -> None:
         """Take an event; whoever waits for it goes on."""
-        self.entries.append(Entry(len(self.entries), time.time_ns(), event))
-        self._changed.set()
-        self._changed = asyncio.Event()
+        entry = Entry(len(self.entries), time.time_ns(), event)
+        self.entries.append(entry)
+        self._keep(entry)
+        for wanted, found in self._waiting:
+            if not found.done() and wanted(event):
+                found.set_result(entry)
 
     def of(self, kind: type[E], matches: Callable[[E], bool] = lambda _: True) -> Iterator[Entry]:
         """All entries so far of one kind that match."""
@@ -55,11 +59,7 @@ class Journal:
 
     async def changed(self, deadline: float) -> bool:
         """Wait for one more event, at most `deadline` seconds; False when none came."""
-        try:
-            await asyncio.wait_for(self._changed.wait(), max(deadline, 0))
-        except TimeoutError:
-            return False
-        return True
+        return await self._next(lambda _: True, deadline) is not None
 
     async def first(
         self,
@@ -74,25 +74,36 @@ class Journal:
         `within` is in seconds. Raises `NotSeen` when it does not come, or comes late: it is watched
         for half as long again, so that the error can say which.
         """
+
+        def wanted(event: Any) -> bool:
+            return isinstance(event, kind) and matches(event)
+
+        for entry in self.entries[since:]:
+            if wanted(entry.event):
+                return entry
         started = time.monotonic()
-        told_before = len(self.entries)
-        position = since
-        while True:
-            while position < len(self.entries):
-                entry = self.entries[position]
-                position += 1
-                if isinstance(entry.event, kind) and matches(entry.event):
-                    waited = time.monotonic() - started
-                    if waited > within and entry.position >= told_before:
-                        raise NotSeen(
-                            f"{self.node}: {expected} was expected within {within:g} s"
-                            f" and came late, at {waited:.1f} s"
-                        )
-                    return entry
-            left = started + within * (1 + GRACE) - time.monotonic()
-            if left <= 0:
-                raise NotSeen(f"{self.node}: {expected} did not come within {within:g} s; {self}")
-            await self.changed(left)
+        found = await self._next(wanted, within * (1 + GRACE))
+        if found is None:
+            raise NotSeen(f"{self.node}: {expected} did not come within {within:g} s; {self}")
+        waited = time.monotonic() - started
+        if waited > within:
+            raise NotSeen(
+                f"{self.node}: {expected} was expected within {within:g} s"
+                f" and came late, at {waited:.1f} s"
+            )
+        return found
+
+    async def _next(self, wanted: Callable[[Any], bool], seconds: float) -> Entry | None:
+        found: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
+        waiter = (wanted, found)
+        self._waiting.append(waiter)
+        try:
+            async with asyncio.timeout(max(seconds, 0)):
+                return await found
+        except TimeoutError:
+            return None
+        finally:
+            self._waiting.remove(waiter)
 
     def __str__(self) -> str:
         if not self.entries:

@@ -7,18 +7,17 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
 from harness.capture.configured import CONFIGURATION
 from harness.capture.recording import Recording
-from harness.kernel.events import SaAdded, SaUpdated
 from harness.lab.background import Background
+from harness.lab.event_log import EventLog
 from harness.lab.judge import Judge
 from harness.lab.net import Net
-from harness.lab.secrets import RunSecrets
 from harness.lab.station import Station
 from harness.network.network import Network
 from harness.network.spawner import Spawner
@@ -73,6 +72,7 @@ class Lab:
         self._spawner = spawner
         self._roots = roots
         self._nets: list[Net] = []
+        self._logs: list[EventLog] = []
         self._networks = 0
         self._stack = contextlib.AsyncExitStack()
 
@@ -122,12 +122,12 @@ class Lab:
 
     def keep_evidence(self) -> None:
         """Write what is known of the run's SAs and events into its folder, keys included."""
+        # What is told from here on is told of the end of the lab, not of the run.
+        for log in self._logs:
+            self._background.call(log.close)
         for net in self._nets:
             state = self._background.run(_state(net))
-            folder = net.secrets.folder
-            _write_secret(folder / "sad.json", _json(state))
-            lines = [line for station in net.stations.values() for line in _events(station)]
-            _write_secret(folder / "events.jsonl", "".join(lines))
+            _write_secret(net.folder / "sad.json", _json(state))
 
     def close(self) -> None:
         """Take everything down; nothing of it is left."""
@@ -152,6 +152,8 @@ class Lab:
     ) -> Net:
         folder = self._next_folder()
         recording = self._stack.enter_context(Recording(folder / "capture.pcapng"))
+        log = self._stack.enter_context(contextlib.closing(EventLog(folder / "events.jsonl")))
+        self._logs.append(log)
         await self._spawner.load(name for peer in peers.values() for name in peer.modules)
         roots = {node: self._roots(peer.image) for node, peer in peers.items() if peer.image}
         if isinstance(dialect, str) and not any(
@@ -164,7 +166,7 @@ class Lab:
         )
         stations = {}
         for name, peer in peers.items():
-            station = Station(network.node(name), peer, self.data_planes[name])
+            station = Station(network.node(name), peer, self.data_planes[name], log)
             self._stack.push_async_callback(station.close)
             stations[name] = station
         for name, station in stations.items():
@@ -181,8 +183,7 @@ class Lab:
             shutil.rmtree(logs / CONFIGURATION, ignore_errors=True)
             await station.start(self.rewrite(name, configuration), logs)
         judge = Judge(network, stations, _inner(connection), self.excused)
-        secrets = RunSecrets(folder, stations, self._background)
-        return Net(network, stations, judge, self._background, secrets)
+        return Net(network, stations, judge, self._background, folder)
 
 
 def _check_nodes(
@@ -250,19 +251,6 @@ async def _state(net: Net) -> dict[str, Any]:
         }
         for name, station in net.stations.items()
     }
-
-
-def _events(station: Station) -> Iterator[str]:
-    for entry in station.journal.entries:
-        line: dict[str, Any] = {
-            "node": station.node.name,
-            "time_ns": entry.time_ns,
-            "event": str(entry.event),
-        }
-        # The SAD at the end has no keys of SAs that were replaced: they are only here.
-        if isinstance(entry.event, SaAdded | SaUpdated):
-            line["sa"] = entry.event.sa.as_json()
-        yield json.dumps(line) + "\n"
 
 
 def _json(value: Any) -> str:

@@ -7,14 +7,16 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.capture.captured import of_recording
 from harness.capture.decryption import decrypt
+from harness.capture.gathering import secrets_in
+from harness.capture.secrets import Secrets
 from harness.lab.background import Background
 from harness.lab.gateway import Gateway
 from harness.lab.judge import Judge
 from harness.lab.router import Router
-from harness.lab.secrets import RunSecrets
 from harness.lab.station import Station
 from harness.lab.wire import WireView, may_explain
 from harness.network.network import Network
@@ -47,7 +49,10 @@ class TrafficView:
 
 
 class Net:
-    """Nodes, wires and daemons that run; gateways are attributes by their node's name."""
+    """Nodes, wires and daemons that run; gateways are attributes by their node's name.
+
+    `folder` is the run's, or that of the second and each later network of a run.
+    """
 
     def __init__(
         self,
@@ -55,15 +60,20 @@ class Net:
         stations: Mapping[str, Station],
         judge: Judge,
         background: Background,
-        secrets: RunSecrets,
+        folder: Path,
     ) -> None:
         self.network = network
         self.stations = stations
         self.judge = judge
-        self.secrets = secrets
+        self.folder = folder
         self._background = background
         self._gateways = {name: Gateway(name, at, background) for name, at in stations.items()}
         self._flows = 0
+
+    @property
+    def secrets(self) -> Secrets:
+        """What the daemons and the kernels have told so far of the keys of their SAs."""
+        return secrets_in(self.folder).secrets
 
     def __getattr__(self, name: str) -> Gateway:
         return self.gateway(name)
@@ -78,7 +88,7 @@ class Net:
 
     def wire(self, name: str) -> WireView:
         """A carried wire by its name; raises NetworkError when there is none."""
-        return WireView(self.network.wire(name), self._background, self.secrets)
+        return WireView(self.network.wire(name), self._background, self.folder)
 
     def router(self, name: str) -> Router:
         """A NAT router by its node's name; raises NetworkError when there is none."""
@@ -94,13 +104,13 @@ class Net:
             (frame for wire in self.network.wires.values() for frame in wire.frames),
             key=lambda frame: frame.number,
         )
-        secrets = self.secrets.told()
+        secrets = self.secrets
         found = decrypt(of_recording(one for one in frames if may_explain(one)), secrets)
         return diagnose(
             Circumstances(
                 found.entries,
                 secrets.joined(found.secrets),
-                wishes_in(self.secrets.folder),
+                wishes_in(self.folder),
                 self._background.call(_exits, self.stations),
             )
         )

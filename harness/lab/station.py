@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from harness.kernel.events import Expire, SaAdded, SaDeleted, SaUpdated
@@ -15,6 +16,7 @@ from harness.kernel.sad import Sad
 from harness.kernel.socket import XfrmSocket
 from harness.kernel.spd import Spd
 from harness.kernel.statistics import read_statistics
+from harness.lab.event_log import EventLog
 from harness.lab.journal import Journal, NotSeen
 from harness.network.node import Node
 from harness.peers.console.in_node import HasConsole
@@ -40,11 +42,11 @@ POLL = 0.05
 class Station:
     """A gateway's daemon and kernel, and what they told so far."""
 
-    def __init__(self, node: Node, peer: Peer, data_plane: DataPlane) -> None:
+    def __init__(self, node: Node, peer: Peer, data_plane: DataPlane, log: EventLog) -> None:
         self.node = node
         self.peer = peer
         self.data_plane = data_plane
-        self.journal = Journal(node.name)
+        self.journal = Journal(node.name, partial(log.write, node.name))
         self._daemon: Daemon | None = None
         self._started: tuple[Configuration, Path] | None = None
         # Where in the journal a CHILD_SA came up: what becomes of it stands behind that.

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.capture.captured import of_recording
@@ -13,11 +14,11 @@ from harness.capture.decryption import Decryption, decrypt
 from harness.capture.entries import Ipsec
 from harness.capture.exchanges import REPLACED, Exchange, exchanges
 from harness.capture.frames import ICMP, ICMPV6, Esp, Isakmp, dissect
+from harness.capture.gathering import secrets_in
 from harness.capture.recording import Frame
 from harness.ike import constants_v1, constants_v2
 from harness.ike.names import name_of
 from harness.lab.background import Background
-from harness.lab.secrets import RunSecrets
 from harness.network.faults import FaultRule, Matches
 from harness.network.wires import CarriedWire
 
@@ -71,10 +72,10 @@ class EspPacket:
 class WireView:
     """A wire of a running network, for the scenario's thread."""
 
-    def __init__(self, wire: CarriedWire, background: Background, secrets: RunSecrets) -> None:
+    def __init__(self, wire: CarriedWire, background: Background, folder: Path) -> None:
         self._wire = wire
         self._background = background
-        self._secrets = secrets
+        self._folder = folder
 
     @property
     def name(self) -> str:
@@ -173,12 +174,12 @@ class WireView:
         They are compared by what they say: ``[Rekey(old.inbound), Delete(old.inbound)]``.
         """
         frames = [frame for frame in self.frames if _may_be_ike(frame)]
-        return exchanges(decrypt(of_recording(frames), self._secrets.told()).entries)
+        return exchanges(decrypt(of_recording(frames), secrets_in(self._folder).secrets).entries)
 
     @property
     def decryption(self) -> Decryption:
         """Every frame so far, with the secrets that the run has by now: an entry for each."""
-        return decrypt(of_recording(self.frames), self._secrets.all())
+        return decrypt(of_recording(self.frames), secrets_in(self._folder).secrets)
 
     @property
     def inner(self) -> list[ScapyPacket]:

@@ -97,7 +97,7 @@ def messages(net: Net, wire: str = "wan", exchange: str | None = None) -> list[M
     Raises AssertionError for one that cannot be read, or whose HASH is wrong.
     """
     frames = [frame for frame in net.wire(wire).frames if is_ike(frame)]
-    entries = decrypt(of_recording(frames), net.secrets.told()).entries
+    entries = decrypt(of_recording(frames), net.secrets).entries
     read = [_message(entry) for entry in entries]
     return [one for one in read if one is not None and exchange in (None, one.exchange)]
 

@@ -9,6 +9,7 @@ import pytest
 from harness.capture.kernel_sas import read_events, read_sad, read_sas
 from harness.ike.transforms import ENCRYPTIONS, INTEGRITIES
 from harness.kernel.algorithms import Algorithm
+from harness.kernel.replay import Replay
 from harness.kernel.sa import Encapsulation, SecurityAssociation
 
 MOON, SUN = ip_address("192.168.0.1"), ip_address("192.168.0.2")
@@ -63,6 +64,25 @@ def test_the_old_default_truncation_of_sha256_is_96_bits() -> None:
     (secret,) = read_sas([held.as_json()], "moon").secrets.ipsec
     assert secret.integrity is not None
     assert secret.integrity.icv_size == 12
+
+
+def test_the_upper_half_of_extended_sequence_numbers_is_that_of_the_sa() -> None:
+    key = Algorithm("rfc4106(gcm(aes))", bytes(20), 128)
+    inbound = sa(aead=key, esn=True, replay=Replay(64, seq=5, seq_hi=3))
+    outbound = sa(aead=key, esn=True, replay=Replay(64, oseq=5, oseq_hi=2))
+    for values in ("as_json", "keys_as_json"):
+        given = [getattr(held, values)() for held in (inbound, outbound)]
+        assert [one.high for one in read_sas(given, "moon").secrets.ipsec] == [3, 2]
+
+
+def test_what_is_kept_of_each_sa_is_enough_to_decrypt() -> None:
+    held = sa(
+        encryption=Algorithm("cbc(aes)", b"e" * 32),
+        integrity=Algorithm("hmac(sha256)", b"i" * 32, 128),
+        encapsulation=Encapsulation("espinudp", 4500, 4500),
+    )
+    kept = read_sas([held.keys_as_json()], "moon")
+    assert kept == read_sas([held.as_json()], "moon")
 
 
 def test_a_reservation_has_no_secret_and_is_no_problem() -> None:

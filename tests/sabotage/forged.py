@@ -58,7 +58,7 @@ def _secret(net: Net, data: bytes) -> IkeV2Secret:
     assert isinstance(header, Isakmp)
     before = of_recording(net.network.wire("wan").frames)
     this = CapturedFrame(len(before) + 1, "wan", "", "", 0, data)
-    proved = decrypt((*before, this), net.secrets.told()).secrets.ike_v2
+    proved = decrypt((*before, this), net.secrets).secrets.ike_v2
     spis = (header.initiator_spi, header.responder_spi)
     return next(one for one in proved if (one.spi_i, one.spi_r) == spis)
 

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`events.jsonl` of a run: what its gateways were told, one line each, from the moment it came."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from harness.kernel.events import SaAdded, SaUpdated
+from harness.lab.journal import Entry
+
+
+class EventLog:
+    """Writes events as they come: a run that is killed keeps them, and the keys in them.
+
+    The file is for its owner only. What comes after `close` is not written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        self._file = os.fdopen(opened, "w", buffering=1)
+
+    def write(self, node: str, entry: Entry) -> None:
+        """Write an event of one gateway; `time_ns` is in nanoseconds of the lab's clock."""
+        if self._file.closed:
+            return
+        line: dict[str, Any] = {
+            "node": node,
+            "time_ns": entry.time_ns,
+            "event": str(entry.event),
+        }
+        # The SAD at the end has no keys of SAs that were replaced: they are only here.
+        if isinstance(entry.event, SaAdded | SaUpdated):
+            line["sa"] = entry.event.sa.keys_as_json()
+        self._file.write(json.dumps(line) + "\n")
+
+    def close(self) -> None:
+        """End the file; closing twice is fine."""
+        self._file.close()
