@@ -46,6 +46,37 @@ def with_proposals(change: Callable[[Proposals], Proposals]) -> Change:
     return with_each(SecurityAssociation, renumbered)
 
 
+def with_numbers(*numbers: int) -> Change:
+    """A change of the proposals' numbers, in their order."""
+    return with_each(
+        SecurityAssociation,
+        lambda own: replace(
+            own,
+            proposals=tuple(
+                replace(one, number=number)
+                for one, number in zip(own.proposals, numbers, strict=True)
+            ),
+        ),
+    )
+
+
+def reserved(payload: SecurityAssociation) -> SecurityAssociation:
+    """The SA payload with every reserved octet of its proposals and transforms set."""
+    return replace(
+        payload,
+        proposals=tuple(
+            replace(
+                one,
+                reserved=0xFF,
+                transforms=tuple(
+                    replace(each, reserved=0xFF, reserved_type=0xFF) for each in one.transforms
+                ),
+            )
+            for one in payload.proposals
+        ),
+    )
+
+
 def unknown(proposal: Proposal[Transform], kind: int) -> Proposal[Transform]:
     """The proposal with its transforms of one type being some that nobody knows."""
     transforms = tuple(

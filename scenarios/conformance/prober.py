@@ -19,6 +19,7 @@ from harness.ike.payloads_v2 import Delete, Notify
 from harness.ike.v2.endpoint import Endpoint
 from harness.ike.v2.events import IkeSaClosed, IkeSaEstablished, InitiationFailed, ScriptedResponse
 from harness.ike.v2.script import Change, Script
+from harness.ike.wire import decode
 from harness.lab.lab import Lab
 from harness.lab.net import Net
 from harness.lab.wire import IkeMessage
@@ -189,10 +190,21 @@ class Prober:
 
     def shuns(self, change: Change) -> None:
         """Check that sun says nothing to an IKE_SA_INIT request that was changed."""
+        said = [str(message) for message in self._said_to(change)]
+        assert said == [], f"sun answered: {said}"
+
+    def refuses(self, change: Change) -> None:
+        """Check that sun says nothing to it, or one thing: INVALID_SYNTAX."""
+        for message in self._said_to(change):
+            found = every(decode(message.data).payloads, Notify)
+            names = [name_of(NotifyType, one.notify_type) for one in found]
+            assert names == ["INVALID_SYNTAX"], f"sun answered: {names or message}"
+
+    def _said_to(self, change: Change) -> list[IkeMessage]:
+        """What sun said to an IKE_SA_INIT request that was changed, by the time of another one."""
         spi = self._begin(change, IKE_SA_INIT, abandoned=True)
         assert self.opens(lambda plain: plain) == IkeSaInit(), "sun does not answer any more"
-        said = [str(message) for message in self.heard if message.initiator_spi == spi]
-        assert said == [], f"sun answered: {said}"
+        return [message for message in self.heard if message.initiator_spi == spi]
 
     def _begin(self, change: Change, exchange: int, *, abandoned: bool = False) -> bytes:
         self._changing(exchange, change)

@@ -5,15 +5,25 @@ from dataclasses import replace
 
 from harness.capture.exchanges import IkeSaInit
 from harness.ike.constants_v2 import Flag, PayloadType, TransformType
-from harness.ike.payload import CRITICAL, RawPayload
+from harness.ike.payload import CRITICAL, Forged, Payload, RawPayload
 from harness.ike.payloads_v2 import KeyExchange, Nonce, Notify, VendorId
+from harness.ike.sa_v2 import SecurityAssociation
 from harness.ike.script import with_header, with_payloads, without
 from harness.ike.transforms import key_exchange
 from harness.lab.lab import Lab
 from harness.peers.contract import Peer
 from harness.scenario import scenario
 from scenarios.agreements import NET_NET
-from scenarios.conformance.changes import chosen, reordered, unknown, with_each, with_proposals
+from scenarios.conformance.changes import (
+    chosen,
+    reordered,
+    reserved,
+    unknown,
+    with_all,
+    with_each,
+    with_numbers,
+    with_proposals,
+)
 from scenarios.conformance.prober import Prober, notifies
 from scenarios.conformance.rules import Rules
 
@@ -36,6 +46,14 @@ def test_first_message(lab: Lab, sun: Peer) -> None:
     with Rules(lab, sun) as rule:
         with rule("reserved-flags-of-header", rfc="7296 3.1"):
             assert prober.opens(with_header(flags=int(Flag.INITIATOR) | 0x47)) == OK
+        with rule("version-flag-of-header", rfc="7296 3.1"):
+            assert prober.opens(with_header(flags=int(Flag.INITIATOR | Flag.VERSION))) == OK
+        # The bit says nothing about a payload that is known.
+        with rule("known-payloads-critical", rfc="7296 2.5"):
+            assert prober.opens(with_all(critical)) == OK
+        with rule("reserved-fields-of-payloads", rfc="7296 3.2"):
+            odd = with_each(KeyExchange, lambda own: replace(own, reserved=0xFFFF, flags=0x7F))
+            assert prober.opens(lambda plain: with_each(SecurityAssociation, reserved)(odd(plain)))
         with rule("unknown-payload", rfc="7296 2.5"):
             unknown_payload = RawPayload(UNKNOWN_PAYLOAD, b"?", 0x7F)
             assert prober.opens(with_payloads(unknown_payload)) == OK
@@ -61,6 +79,12 @@ def test_first_message(lab: Lab, sun: Peer) -> None:
             )
             assert answer == OK
             assert chosen(answer.about.response).number == MANY + 1
+        # What is taken is told by the number that it came with.
+        with rule("proposal-numbers-with-gaps", rfc="7296 3.3.1"):
+            gaps = with_numbers(1, 7)
+            twice = with_proposals(lambda own: (unknown(own[0], TransformType.ENCR), *own))
+            answer = prober.opens(lambda plain: gaps(twice(plain)))
+            assert answer.error != "" or chosen(answer.about.response).number == 7
         with rule("no-known-proposal", rfc="7296 2.7"):
             answer = prober.opens(
                 with_proposals(lambda own: (unknown(own[0], TransformType.INTEG),))
@@ -81,6 +105,11 @@ def test_first_message(lab: Lab, sun: Peer) -> None:
         with rule("nonce-too-short", rfc="7296 3.9"):
             answer = prober.opens(with_each(Nonce, lambda own: replace(own, data=b"8 octets")))
             assert answer.error == "INVALID_SYNTAX"
+        # Sun may say that it is malformed, and need not (RFC 7296 2.21.1).
+        with rule("payload-beyond-message", rfc="7296 3.2"):
+            prober.refuses(with_each(Nonce, lambda own: Forged(own, length=400)))
+        with rule("payload-shorter-than-its-header", rfc="7296 3.2"):
+            prober.refuses(with_each(Nonce, lambda own: Forged(own, length=3)))
         with rule("message-id-not-zero", rfc="7296 2.2"):
             prober.shuns(with_header(message_id=1))
         with rule("spi-of-responder-not-zero", rfc="7296 2.6"):
@@ -89,3 +118,8 @@ def test_first_message(lab: Lab, sun: Peer) -> None:
             prober.shuns(with_header(length=4_000))
         with rule("length-short-of-payloads", rfc="7296 3.1", deviates=TAKES_ANY_LENGTH):
             prober.shuns(with_header(length=30))
+
+
+def critical(payloads: tuple[Payload, ...]) -> tuple[Payload, ...]:
+    """The payloads, each with the critical bit."""
+    return tuple(replace(one, flags=CRITICAL) for one in payloads)  # type: ignore[type-var]

@@ -3,10 +3,12 @@
 
 from dataclasses import replace
 
-from harness.ike.constants_v2 import Flag
+from harness.ike.constants_v2 import Flag, NotifyType
+from harness.ike.payloads_v2 import Notify
 from harness.ike.script import with_header
 from harness.ike.v2.script import in_clear
 from harness.lab.lab import Lab
+from harness.lab.wire import is_esp
 from harness.peers.contract import Peer
 from harness.scenario import scenario
 from scenarios.conformance.prober import DELETE_IKE, Prober, damaged
@@ -30,6 +32,9 @@ def test_ignored(lab: Lab, sun: Peer) -> None:
         # Whoever is not authenticated may not end anything.
         with rule("delete-in-clear", rfc="7296 2.21.4"):
             prober.forge(DELETE_IKE, change=in_clear)
+            assert prober.goes_on() == []
+        with rule("notify-in-clear", rfc="7296 2.21.4"):
+            prober.forge(Notify(NotifyType.AUTHENTICATION_FAILED), change=in_clear)
             assert prober.goes_on() == []
         with rule("integrity-check-fails", rfc="7296 2.21.2"):
             prober.send(*map(damaged, prober.sealed(DELETE_IKE)))
@@ -70,3 +75,21 @@ def test_ignored(lab: Lab, sun: Peer) -> None:
             wan.await_ike("INFORMATIONAL", sender="sun", since=frames)
             first, second = prober.heard[-2:]
             assert first.data == second.data
+
+
+@scenario(
+    "conformance-replayed-esp",
+    "An ESP packet that comes again is dropped, however long ago it came.",
+    rfc="4303 3.4.3",
+)
+def test_replayed_esp(lab: Lab, sun: Peer) -> None:
+    net = Prober.up(lab, sun).established().net
+    wan = net.wire("wan")
+    with Rules(lab, sun) as rule, rule("esp-replayed", rfc="4303 3.4.3"):
+        with net.traffic("alice", "bob") as flow:
+            flow.await_crossed(5)
+            seen = [frame for frame in wan.frames if is_esp(frame) and frame.sender == "moon"]
+            for frame in seen:
+                wan.inject("moon", frame.data)
+            flow.await_crossed(5)
+        assert [one.duplicated for one in flow.flow.reports] == [(), ()]

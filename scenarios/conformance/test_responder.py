@@ -2,6 +2,7 @@
 """What a peer that initiates makes of answers that are rare or wrong."""
 
 import contextlib
+from collections.abc import Mapping
 
 from harness.capture.exchanges import Exchange, IkeAuth, IkeSaInit, Rekey
 from harness.ike.constants_v2 import ExchangeType, NotifyType
@@ -18,15 +19,21 @@ from harness.network.topologies import MOON_SUN
 from harness.peers.contract import NegotiationFailed, Peer
 from harness.peers.ikelabd import Ikelabd
 from harness.scenario import scenario
+from harness.verdict.oracles import OracleName
 from scenarios.agreements import NET_NET
 from scenarios.conformance.changes import with_each
 from scenarios.conformance.prober import DELETE_IKE, NAME
 from scenarios.conformance.rules import Rules
+from scenarios.conformance.sas import kept, only_ike
 from scenarios.conformance.test_authentication import MOON, SUN, of_zeros
 
 IKE_SA_INIT, IKE_AUTH = ExchangeType.IKE_SA_INIT, ExchangeType.IKE_AUTH
 CREATE_CHILD_SA, INFORMATIONAL = ExchangeType.CREATE_CHILD_SA, ExchangeType.INFORMATIONAL
 ANY_STATUS = 40_999
+MANY = 50
+"""Datagrams that take longer than it does to begin anew."""
+ANEW = "a peer that begins anew may delete its IKE SA first, and then has none for a moment"
+FULL = Notify(NotifyType.NO_ADDITIONAL_SAS)
 COOKIE = Notify(NotifyType.COOKIE, b"a cookie of 64 octets at most")
 ECP_256, ECP_521 = key_exchange("ECP_256").id, key_exchange("ECP_521").id
 USES_IT = {"strongswan": "it sends a KE payload in a group that its own SA payload does not have"}
@@ -112,15 +119,40 @@ def test_refused_rekey(lab: Lab, sun: Peer) -> None:
             assert [one.inbound for one in ike.children] == [child.inbound]
 
 
+@scenario(
+    "conformance-no-additional-sas",
+    "Who may not rekey keeps what it has or begins anew, and traffic goes on.",
+    rfc="7296 3.10.1",
+    needs=("esp",),
+)
+def test_no_additional_sas(lab: Lab, sun: Peer) -> None:
+    script = Script()
+    net = with_scripted_responder(lab, sun, script, without={"loss": ANEW, "clear": ANEW})
+    net.moon.initiate(NAME)
+    wan = net.wire("wan")
+    with Rules(lab, sun) as rule, net.traffic("alice", "bob") as flow:
+        for name, begin in (("child", net.moon.rekey_child), ("ike-sa", net.moon.rekey_ike)):
+            with rule(f"rekeying-of-{name}", rfc="7296 3.10.1"):
+                script.received(exchange=CREATE_CHILD_SA, response=False).answer(FULL)
+                since = len(wan.frames)
+                begin(NAME)
+                wan.await_ike("CREATE_CHILD_SA", sender="sun", since=since)
+                flow.await_crossed(MANY, within=60)
+                assert wan.exchanges[-1].error != "no answer"
+                kept(net.sun, only_ike(net.moon), children=1)
+
+
 def offered(exchange: Exchange) -> list[set[tuple[int, int]]]:
     """The transforms of each proposal of a request, by type and id."""
     (payload,) = every(exchange.about.request, SecurityAssociation)
     return [{(one.type, one.id) for one in each.transforms} for each in payload.proposals]
 
 
-def with_scripted_responder(lab: Lab, peer: Peer, script: Script) -> Net:
+def with_scripted_responder(
+    lab: Lab, peer: Peer, script: Script, without: Mapping[OracleName, str] | None = None
+) -> Net:
     responder = Ikelabd().scripted(script)
-    return lab.up(MOON_SUN, moon=peer, sun=responder, connection=TWO_GROUPS)
+    return lab.up(MOON_SUN, moon=peer, sun=responder, connection=TWO_GROUPS, without=without)
 
 
 def comes_up_and_goes(net: Net) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from harness.capture.recording import Frame
 from harness.ike.constants_v2 import ExchangeType, NotifyType
 from harness.ike.payloads_v2 import Notify
 from harness.ike.script import with_payloads
@@ -23,7 +24,9 @@ from scenarios.conformance.test_fragments import test_fragment_number as fragmen
 from scenarios.conformance.test_fragments import test_fragmented_informational as informational
 from scenarios.conformance.test_fragments import test_fragments as fragments
 from scenarios.conformance.test_ignored import test_ignored as ignored
+from scenarios.conformance.test_ignored import test_replayed_esp as replayed_esp
 from scenarios.conformance.test_responder import test_first_answer as first_answer
+from scenarios.conformance.test_responder import test_no_additional_sas as no_additional_sas
 from scenarios.conformance.test_responder import test_refused_rekey as refused_rekey
 from scenarios.conformance.test_tolerated import test_tolerated as tolerated
 from scenarios.conformance.test_tolerated import test_unknown_critical_payload as unknown_critical
@@ -32,6 +35,8 @@ from tests.sabotage.controls import turns_red
 
 Scenario = Callable[..., None]
 ALWAYS = 1_000
+UDP_AT, UDP = 14 + 9, 17
+"""Where a frame has the protocol of its IPv4 packet, and that of datagrams."""
 
 
 def as_another(kind: NotifyType) -> Change:
@@ -104,6 +109,27 @@ def test_a_refused_rekey_turns_red_when_the_child_is_made_anew(lab: Lab) -> None
     wrong = script.received(notify=NotifyType.TEMPORARY_FAILURE)
     wrong.replace(as_another(NotifyType.CHILD_SA_NOT_FOUND))
     turns_red(lab, refused_rekey, Ikelabd().scripted(script), because="traffic-goes-on")
+
+
+@pytest.mark.needs("esp")
+def test_a_rekeying_that_may_not_be_turns_red_when_the_child_is_made_anew(lab: Lab) -> None:
+    script = Script()
+    wrong = script.received(notify=NotifyType.NO_ADDITIONAL_SAS)
+    wrong.replace(as_another(NotifyType.CHILD_SA_NOT_FOUND))
+    turns_red(lab, no_additional_sas, Ikelabd().scripted(script), because="rekeying-of-child")
+
+
+def test_a_replay_turns_red_when_a_datagram_arrives_twice(lab: Lab) -> None:
+    earlier: list[bytes] = []
+
+    def is_datagram(frame: Frame) -> bool:
+        found = len(frame.data) > UDP_AT and frame.data[UDP_AT] == UDP and frame.sender == "sun"
+        if found:
+            earlier.append(frame.data)
+        return found and len(earlier) == 3
+
+    lab.disturb = lambda net: net.wire("sun-lan").replace(is_datagram, lambda data: earlier[0])
+    turns_red(lab, replayed_esp, Ikelabd(), because="esp-replayed")
 
 
 def test_a_rule_turns_red_when_a_peer_does_not_deviate_as_it_is_said_to(lab: Lab) -> None:
