@@ -112,6 +112,8 @@ def test_ikev1_phase2_proposals(lab: Lab, sun: Peer) -> None:
                 assert taken(prober, with_attributes(partial(lasting, value))) == 1
         with rule("two-lifetimes", rfc="2407 4.5.2"):
             assert taken(prober, with_attributes(also_kilobytes)) == 1
+        with rule("attribute-twice-with-one-value", rfc="2407 4.5.2"):
+            assert taken(prober, with_attributes(lambda own: (*own, own[2]))) == 1
         with rule("conflicting-modes", rfc="2407 4.5.2", deviates=TAKES_IT):
             transport = Attribute(A.ENCAPSULATION_MODE, EncapsulationMode.TRANSPORT)
             assert prober.quick_mode(with_attributes(lambda own: (*own, transport))) != ""
