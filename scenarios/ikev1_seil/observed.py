@@ -33,10 +33,6 @@ MAIN, AGGRESSIVE, QUICK, INFORMATIONAL = (
     )
 )
 PLAIN, FLOATED = (500, 500), (4500, 4500)
-TOO_EARLY = (
-    "the responder of a Quick Mode has its SAs with the third message, and what the initiator"
-    " sends right behind that may come before (RFC 2409 5.5)"
-)
 EXACT = 0.5
 """Seconds by which a time may differ in virtual time, where some are counted in whole ones."""
 
@@ -184,14 +180,6 @@ def established(net: Net, within: float = 10.0) -> ChildSa:
     theirs = net.sun.await_up(CONN, within)
     assert theirs.inbound == child.outbound, f"sun has {theirs}, the SEIL {child}"
     return child
-
-
-def too_early(lab: Lab) -> str:
-    """Why a datagram may be lost where IPsec SAs are replaced; nothing where none is.
-
-    In virtual time a daemon takes no time to read a message.
-    """
-    return "" if lab.clock == "virtual" else TOO_EARLY
 
 
 def crosses(net: Net, count: int = 10) -> None:

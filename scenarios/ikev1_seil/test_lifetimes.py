@@ -21,7 +21,6 @@ from scenarios.ikev1_seil.observed import (
     is_about,
     lives,
     messages,
-    too_early,
 )
 
 LIFE = 60
@@ -84,12 +83,12 @@ def test_phase2_lifetime_60(lab: Lab, seil: Peer, sun: Peer) -> None:
     old = established(net)
     for half in installed(net, "seil"):
         assert half.lifetimes.hard_seconds == LIFE
-    with net.traffic("left", "right", every=0.5, may_lose=too_early(lab)) as flow:
+    with net.traffic("left", "right", every=0.5) as flow:
         new = net.seil.await_rekeyed(old, within=LIFE)
         net.seil.await_deleted(old)
         net.sun.await_deleted(old.mirrored())
         flow.await_crossed(10, within=10)
-    assert flow.lost <= (1 if too_early(lab) else 0)
+    assert flow.lost == 0
     assert new.reqid == old.reqid
     assert said_of_life(net) == {(LifeType.SECONDS, LIFE)}
     said = messages(net, exchange=QUICK)
@@ -108,11 +107,11 @@ def test_phase2_lifetime_60(lab: Lab, seil: Peer, sun: Peer) -> None:
 def test_phase2_lifetime_bytes(lab: Lab, seil: Peer, sun: Peer) -> None:
     net = up(lab, seil, sun, router=seil_file(f"{PHASE2}.lifetime-of-byte : {KILOBYTES}K"))
     first = established(net)
-    with net.traffic("left", "right", every=EVERY, size=SIZE, may_lose=too_early(lab)) as flow:
+    with net.traffic("left", "right", every=EVERY, size=SIZE) as flow:
         second = net.seil.await_rekeyed(first, within=20)
         net.seil.await_rekeyed(second, within=20)
         net.seil.await_deleted(first)
-    assert flow.lost <= (2 if too_early(lab) else 0)
+    assert flow.lost == 0
     assert len({one.message_id for one in messages(net, exchange=QUICK)}) == 3
     assert (LifeType.KILOBYTES, KILOBYTES) in said_of_life(net)
     for old in (first, second):
