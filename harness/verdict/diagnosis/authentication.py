@@ -211,6 +211,8 @@ def explain_aggressive(failure: Failure, around: Circumstances) -> Diagnosis | N
     asker, refuser = around.of(failure)
     if refuser is not None and refuser.accepts_aggressive:
         return None
+    # An end that is configured for Aggressive Mode takes no Main Mode either.
+    both = refuser is not None and refuser.aggressive
     return Diagnosis(
         Cause.EXCHANGE_MODE,
         f"{failure.refuser} refuses Aggressive Mode: it answered {failure.notify} to the first "
@@ -221,11 +223,12 @@ def explain_aggressive(failure: Failure, around: Circumstances) -> Diagnosis | N
         failure.notify,
         (Row("exchange mode", "Aggressive Mode", "Main Mode", True),),
         (
-            *remedy(asker, Setting.EXCHANGE, "main"),
+            *(() if both else remedy(asker, Setting.EXCHANGE, "main")),
             *remedy(refuser, Setting.EXCHANGE, "aggressive"),
             *remedy(refuser, Setting.AGGRESSIVE_PSK, True),
         ),
         (
+            *(["Main Mode would have to be configured on both sides"] if both else ()),
             f"in Aggressive Mode the answer would show a hash made with the {PSK}: whoever sees "
             "the first two messages can try secrets offline",
         ),

@@ -68,7 +68,10 @@ def wishes_v1(
             SaKind.ISAKMP_SA: _lifetime(phase_1.lifetime),
             SaKind.IPSEC_SA: _lifetime(child.lifetime) if child else Lifetime(),
         },
-        check=phase_1.check.value,
+        checks={
+            SaKind.ISAKMP_SA: phase_1.check.value,
+            **({SaKind.IPSEC_SA: child.check.value} if child else {}),
+        },
         aggressive=phase_1.mode is v1.Phase1Mode.AGGRESSIVE,
         accepts_aggressive=phase_1.accept_aggressive_psk,
         places=places,

@@ -25,13 +25,7 @@ def failures_v1(negotiation: Negotiation) -> Iterator[Failure]:
         if failure is not None:
             yield failure
             return
-    numbers = dict.fromkeys(
-        one.message_id for one in negotiation.messages if one.exchange == ExchangeType.QUICK_MODE
-    )
-    for number in numbers:
-        failure = _quick_mode_failure(negotiation, number)
-        if failure is not None:
-            yield failure
+    yield from _quick_mode_failures(negotiation)
 
 
 def established_v1(negotiation: Negotiation) -> bool:
@@ -101,20 +95,23 @@ def _refused(
     return Failure(negotiation, stage, exchange, asked, answer, name, error.notify_type, error.data)
 
 
-def _quick_mode_failure(negotiation: Negotiation, number: int) -> Failure | None:
-    messages = [
-        one
-        for one in negotiation.messages
-        if one.exchange == ExchangeType.QUICK_MODE and one.message_id == number
-    ]
-    if len(messages) >= QUICK_MODE:
-        return None
-    last = messages[-1]
-    later = [one for one in negotiation.after(last) if one.exchange == ExchangeType.QUICK_MODE]
-    for message in _informationals(negotiation, last):
-        error = _error(message)
-        others = [one for one in later if one.number < message.number and one.sender == last.sender]
-        if error is None or message.sender != last.receiver or others:
+def _quick_mode_failures(negotiation: Negotiation) -> Iterator[Failure]:
+    """The Quick Modes that came to nothing; several may be under way, and are answered in turn."""
+    quick: dict[int, list[Message]] = {}
+    for one in negotiation.messages:
+        if one.exchange == ExchangeType.QUICK_MODE:
+            quick.setdefault(one.message_id, []).append(one)
+    taken: set[int] = set()
+    for messages in quick.values():
+        if len(messages) >= QUICK_MODE:
             continue
-        return _refused(negotiation, Stage.CHILD, "Quick Mode", last, message, error)
-    return Failure(negotiation, Stage.CHILD, "Quick Mode", last)
+        last = messages[-1]
+        for message in _informationals(negotiation, last):
+            error = _error(message)
+            if error is None or message.sender != last.receiver or message.number in taken:
+                continue
+            taken.add(message.number)
+            yield _refused(negotiation, Stage.CHILD, "Quick Mode", last, message, error)
+            break
+        else:
+            yield Failure(negotiation, Stage.CHILD, "Quick Mode", last)

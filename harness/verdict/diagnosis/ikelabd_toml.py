@@ -36,6 +36,7 @@ _KEYS: Mapping[Setting, str] = MappingProxyType(
         Setting.CERTIFICATE: "certificate",
         Setting.AUTHORITY: "authority",
         Setting.MODE: "child.{child}.mode",
+        Setting.IKE_LIFETIME: "life",
         Setting.CHILD_LIFETIME: "child.{child}.life",
     }
 )

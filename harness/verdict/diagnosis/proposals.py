@@ -353,15 +353,18 @@ def _lifetime(
 ) -> Diagnosis | None:
     """A lifetime that a responder minds, as racoon's strict and exact do (IKEv1 only)."""
     own = refuser.lifetimes.get(offer.kind)
-    if own is None or refuser.check not in ("strict", "exact") or failure.version != 1:
+    check = refuser.checks.get(offer.kind)
+    if own is None or check not in ("strict", "exact") or failure.version != 1:
         return None
     wanted = lifetime_text(own.seconds, own.kilobytes) or "unlimited"
     offered = shown(nearest.offered[Aspect.LIFETIME])
+    if offered == wanted:
+        return None
     rows = [
         Row(one.what, one.offered, wanted, True) if one.what == Aspect.LIFETIME.value else one
         for one in _rows(offer, (nearest.offered,), (nearest.wanted,), ())
     ]
-    words = "exactly" if refuser.check == "exact" else "at most"
+    words = "exactly" if check == "exact" else "at most"
     setting = Setting.IKE_LIFETIME if offer.kind is SaKind.ISAKMP_SA else Setting.CHILD_LIFETIME
     seconds = offered.partition(" s")[0]
     remedies = [*remedy(asker, setting, own.seconds)]

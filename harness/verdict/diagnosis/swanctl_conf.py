@@ -28,6 +28,8 @@ OVER_VICI, SHARED_OVER_VICI = "/load-conn.json", "/load-shared.json"
 _TOKEN = re.compile(r'#[^\n]*|\n|[{}]|[^\s{}=#]+(?=\s*[={])|=[ \t]*"[^"\n]*"|=[^\n#}]*')
 _VERSIONS = {"0": (2, 1), "1": (1,), "2": (2,)}
 _PEM = "-----BEGIN"
+DEFAULT_REKEY = 4 * 3600
+"""Seconds after which strongSwan replaces an IKE SA by default."""
 _KEYS: Mapping[Setting, str] = MappingProxyType(
     {
         Setting.VERSION: "version",
@@ -65,6 +67,8 @@ class SwanctlConf:
         if setting is Setting.METHOD:
             # Each end proves itself on its own: what is to be changed is changed for both.
             return tuple(self._method(wishes, end, str(value)) for end in ("local", "remote"))
+        if setting is Setting.IKE_LIFETIME and isinstance(value, int):
+            return self._isakmp_lifetime(wishes, value)
         if setting is Setting.SECRET:
             known = wishes.place(setting) or Place("", "swanctl.conf")
             text = f"secrets.{self.secret}.secret = <{value}>"
@@ -77,6 +81,20 @@ class SwanctlConf:
         if place is None:
             return (Spelled(f"{path} = {written}", "", "swanctl.conf"),)
         return (Spelled(f"{path} = {written}", place.text, place.where),)
+
+    def _isakmp_lifetime(self, wishes: Wishes, seconds: int) -> tuple[Spelled, ...]:
+        """The two times that make up what is offered; neither reauthenticates before."""
+        late = seconds // 11
+        path = f"connections.{self.connection}"
+        known = wishes.place(Setting.IKE_LIFETIME)
+        new = (("reauth_time", 0), ("rekey_time", seconds - late), ("over_time", late))
+        where = "load-conn over VICI" if known and "VICI" in known.where else "swanctl.conf"
+        return tuple(
+            Spelled(f"{path}.{key} = {value}s", known.text, known.where)
+            if key == "rekey_time" and known is not None
+            else Spelled(f"{path}.{key} = {value}s", "", where)
+            for key, value in new
+        )
 
     def _method(self, wishes: Wishes, end: str, method: str) -> Spelled:
         path = f"connections.{self.connection}.{end}.auth"
@@ -214,13 +232,23 @@ def _wishes(
         next((one for one in own_certificates if one), None),
         tuple(one for one in anchors if one) or tuple(trusted),
         {
-            SaKind.ISAKMP_SA: Lifetime(strongswan.seconds(str(section.get("rekey_time", "")))),
+            SaKind.ISAKMP_SA: Lifetime(_isakmp_lifetime(section)),
             SaKind.IPSEC_SA: Lifetime(strongswan.seconds(str(child.get("life_time", "")))),
         },
         aggressive=str(section.get("aggressive", "no")) == "yes",
         places=_places(name, child_name, section, lines)
         | ({} if secret is None else {Setting.SECRET: _secret_place(secret_name, lines)}),
     )
+
+
+def _isakmp_lifetime(section: Mapping[str, Any]) -> int:
+    """What it offers in IKEv1: until the SA is replaced, and then what it may be late."""
+
+    def of(key: str, default: int) -> int:
+        return strongswan.seconds(str(section[key])) if key in section else default
+
+    replaced = of("reauth_time", 0) or of("rekey_time", DEFAULT_REKEY)
+    return replaced + of("over_time", replaced // 10)
 
 
 def _secret_place(name: str, lines: Mapping[str, int]) -> Place:

@@ -107,7 +107,7 @@ class Wishes:
     certificate: str | None = field(default=None, repr=False)
     trusted: tuple[str, ...] = field(default=(), repr=False)
     lifetimes: Mapping[SaKind, Lifetime] = field(default_factory=dict)
-    check: Check = "obey"
+    checks: Mapping[SaKind, Check] = field(default_factory=dict)
     aggressive: bool = False
     accepts_aggressive: bool | None = None
     places: Mapping[Setting, Place] = field(default_factory=dict, repr=False)
