@@ -3,16 +3,25 @@
 
 from collections.abc import Callable
 
-from harness.capture.exchanges import IkeAuth, IkeSaInit, Informational, Liveness
+from harness.capture.exchanges import (
+    Delete,
+    IkeAuth,
+    IkeSaInit,
+    Informational,
+    Liveness,
+    Rekey,
+    RekeyIke,
+)
 from harness.capture.frames import Esp, dissect
 from harness.capture.recording import Frame
 from harness.lab.lab import Lab
 from harness.lab.net import Net
 from harness.lab.wire import WireView
-from harness.network.topologies import MOON_SUN, TWO_WAYS
+from harness.network.topologies import MOON_SUN, NAT_IN_PATH, TWO_WAYS
 from harness.peers.contract import Peer
 from harness.scenario import scenario
 from scenarios.agreements import MOON, NET_NET, SUN
+from scenarios.nat.test_nat_in_path import FROM_INSIDE, OTHER_PORTS, seen_from_outside
 
 MOBIKE = NET_NET.with_ike(mobike=True)
 MOON_LATER, SUN_LATER = "192.168.0.3", "192.168.0.4"
@@ -73,6 +82,35 @@ def test_mobike_nat(lab: Lab, moon: Peer, sun: Peer) -> None:
     updates_from(outside, there)
     assert in_udp(net.wire("wan")) == {False}
     assert in_udp(outside, settled) == {True}
+
+
+@scenario(
+    "mobike-remapped",
+    "When a NAT gives an initiator that does MOBIKE another port, its SAs go along there.",
+    rfc="4555 3.8",
+    needs=("esp",),
+)
+def test_mobike_remapped(lab: Lab, moon: Peer, sun: Peer) -> None:
+    connection = seen_from_outside(FROM_INSIDE).with_ike(mobike=True)
+    # moon learns of it when it asks whether sun is alive, and compares that with the time before.
+    connection = connection.with_ike(on="moon", dpd_delay=1)
+    net = lab.up(NAT_IN_PATH, moon=moon, sun=sun, connection=connection)
+    wan = net.wire("wan")
+    net.moon.initiate("net-net")
+    before = listed(net)
+    wan.await_ike("INFORMATIONAL", sender="sun")
+    with net.traffic("alice", "bob", may_lose="sun sends to the old port until told") as flow:
+        flow.await_crossed(5)
+        net.remap("nat", OTHER_PORTS)
+        wan.await_frame(goes_to_another_port, "ESP from sun to another port")
+        flow.await_crossed(5)
+    with net.traffic("alice", "bob") as flow:
+        flow.await_crossed(20)
+    assert flow.lost == 0
+    assert listed(net) == before
+    assert not any(isinstance(one, Delete | Rekey | RekeyIke) for one in wan.exchanges)
+    net.sun.delete_ike("net-net")
+    net.moon.await_ike_down("net-net")
 
 
 def follows(net: Net, way: WireView, there: Ends, move: Callable[[], None]) -> int:
@@ -146,6 +184,14 @@ def in_udp(way: WireView, since: int = 0) -> set[bool]:
     """Whether ESP was in UDP, past a number of frames."""
     found = (carried(frame) for frame in way.frames[since:])
     return {one.encapsulated for one in found if isinstance(one, Esp)}
+
+
+def goes_to_another_port(frame: Frame) -> bool:
+    """Whether sun sends ESP to a port that the NAT has given after the first."""
+    headers = dissect(frame.data)
+    if headers.ports is None or not isinstance(headers.carried, Esp):
+        return False
+    return frame.sender == "sun" and OTHER_PORTS[0] <= headers.ports[1] <= OTHER_PORTS[1]
 
 
 def carried(frame: Frame) -> object:

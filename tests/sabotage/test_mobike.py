@@ -11,6 +11,7 @@ from harness.lab.lab import Lab
 from harness.peers.ikelabd import Ikelabd
 from scenarios.ikev2.test_mobike import test_mobike as mobike
 from scenarios.ikev2.test_mobike import test_mobike_nat as mobike_nat
+from scenarios.ikev2.test_mobike import test_mobike_remapped as mobike_remapped
 from scenarios.ikev2.test_mobike import test_mobike_responder as mobike_responder
 from tests.sabotage.controls import in_clear, turns_red, with_side
 from tests.sabotage.forged import forge
@@ -39,6 +40,12 @@ def test_mobike_responder_turns_red_when_the_announcement_says_something_else(la
     lab.disturb = lambda net: forge(net, ExchangeType.INFORMATIONAL, "sun", said_otherwise)
     because = r"ESP from 192\.168\.0\.1 to 192\.168\.0\.4 did not come"
     turns_red(lab, mobike_responder, Ikelabd(), Ikelabd(), because=because)
+
+
+def test_mobike_remapped_turns_red_when_the_initiator_does_not_ask(lab: Lab) -> None:
+    lab.rewrite = with_side(ike={"dpd_delay": 0})
+    because = "INFORMATIONAL from sun did not come"
+    turns_red(lab, mobike_remapped, Ikelabd(), Ikelabd(), because=because)
 
 
 def test_mobike_turns_red_when_a_packet_crosses_in_clear(lab: Lab) -> None:
