@@ -107,7 +107,7 @@ class Sockets:
             except OSError:
                 # An ICMP error about something that was sent: the engine repeats, or gives up.
                 continue
-            host, traffic_class = _told(control)
+            host, traffic_class = _told(tuple(control))
             here = Address(host or bound.host, bound.port)
             arrived(octets, Address(source[0], source[1]), here, traffic_class)
 
@@ -200,7 +200,8 @@ def _from(host: str, traffic_class: int) -> list[tuple[int, int, bytes]]:
     return [*told, (*kind, struct.pack("=i", traffic_class))] if traffic_class else told
 
 
-def _told(control: Iterable[tuple[int, int, bytes]]) -> tuple[str | None, int]:
+@lru_cache(maxsize=1024)
+def _told(control: tuple[tuple[int, int, bytes], ...]) -> tuple[str | None, int]:
     """Where a datagram arrived, and the traffic class that it had."""
     host, traffic_class = None, 0
     for level, kind, data in control:
