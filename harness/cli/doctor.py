@@ -15,6 +15,7 @@ from typing import Any
 
 from harness.kernel.capabilities import probe
 from harness.machine.cache import Cache, locate
+from harness.machine.debian import has_user_namespaces
 from harness.machine.images import is_built, obtain_kernel
 from harness.machine.kvm import real_clock_accelerator
 from harness.machine.labkernel import DEFAULT_KERNEL
@@ -115,6 +116,16 @@ def _user() -> Iterator[Check]:
         f"--add-subgids 100000-165535 {name}, both as root",
         needed=False,
     )
+    if granted:
+        allowed = has_user_namespaces()
+        yield Check(
+            "user namespaces",
+            allowed,
+            "allowed" if allowed else "refused: images cannot be built by this user",
+            "a container allows them by its options, Ubuntu 24.04 by sysctl "
+            "kernel.apparmor_restrict_unprivileged_userns=0",
+            needed=False,
+        )
 
 
 def _host_kernel() -> Iterator[Check]:

@@ -91,6 +91,22 @@ def check_tools() -> None:
             f"an administrator run: usermod --add-subuids 100000-165535 "
             f"--add-subgids 100000-165535 {user}, or set IKELAB_CACHE_SHARED to a cache of theirs."
         )
+    if not has_user_namespaces():
+        raise MachineError(
+            f"{_user()} may not make user namespaces here, and needs them to build images; have an "
+            "administrator allow it (a container by its options, Ubuntu 24.04 by sysctl "
+            "kernel.apparmor_restrict_unprivileged_userns=0), or set IKELAB_CACHE_SHARED to a "
+            "cache of theirs."
+        )
+
+
+def has_user_namespaces() -> bool:
+    """Whether this user may be root of their subordinate ids, found out by being it."""
+    command = ["unshare", "--map-root-user", "--map-auto", "true"]
+    try:
+        return subprocess.run(command, check=False, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
 
 
 def sources(suite: str) -> list[str]:

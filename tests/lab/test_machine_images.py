@@ -197,6 +197,17 @@ def test_a_user_without_subordinate_ids_is_told_what_to_ask_for(
     assert "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 labuser" in said
 
 
+def test_a_user_who_may_not_make_user_namespaces_is_told_who_can_allow_it(
+    common: Path, as_user: list[str]
+) -> None:
+    cache, source = user_folder(common), user_source(common)
+    # Without privileges to gain nobody gets subordinate ids, as in many a container.
+    closed = [*as_user, "setpriv", "--no-new-privs", "--"]
+    said = build(*closed, cache=cache, image=describe(common), source=source)
+    assert said.startswith("MachineError labuser may not make user namespaces here, and needs them")
+    assert said.endswith("or set IKELAB_CACHE_SHARED to a cache of theirs.")
+
+
 def test_an_ordinary_user_runs_an_item_with_the_images_of_another(
     common: Path, guest: Image
 ) -> None:
