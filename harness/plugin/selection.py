@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pytest
@@ -206,11 +206,17 @@ def _needs_kernel_esp(item: pytest.Item) -> bool:
     )
 
 
+OF_EVERY_LAB = ("tun", "overlay")
+"""What wires and nodes are made of, so that no scenario runs on a host without it."""
+
+
 def _missing(item: pytest.Item) -> str:
     if not may_run_on_host():
         return "only root can make namespaces on the host; a lab kernel needs no root"
-    needs: Sequence[str] = needs_of(item)
+    needs: Iterable[str] = needs_of(item)
     if "esp" not in needs and _needs_kernel_esp(item):
         needs = (*needs, "esp")
+    if "lab" in getattr(item, "fixturenames", ()):
+        needs = dict.fromkeys((*needs, *OF_EVERY_LAB))
     reasons = [(name, capabilities(item.config).missing(name)) for name in needs]
     return "; ".join(f"the kernel lacks {name}: {why}" for name, why in reasons if why)
