@@ -105,6 +105,9 @@ class IpsecConf:
                 return f"{self.owners} : PSK <{value}>".strip()
             case Setting.AUTHORITY:
                 return f"the certificate of {value} as a file in /etc/ipsec.d/cacerts/"
+            case Setting.LOCAL_IDENTITY | Setting.REMOTE_IDENTITY if "=" in str(value):
+                # A distinguished name has what would end a value without quotes.
+                return f'{key}="{value}"'
         return f"{key}={value}"
 
 

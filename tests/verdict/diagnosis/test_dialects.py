@@ -78,6 +78,14 @@ def test_the_own_side_is_right_where_that_has_the_own_address() -> None:
     assert spelled.where == "ipsec.conf line 8"
 
 
+def test_a_distinguished_name_is_quoted_in_an_ipsec_conf() -> None:
+    found = only(read_ipsec_conf(SEEDS_CONF, "sun"))
+    (spelled,) = found.spelling.spell(found, Setting.REMOTE_IDENTITY, "CN=moon,O=ikelab")
+    assert spelled.text == 'rightid="CN=moon,O=ikelab"'
+    mended = SEEDS_CONF + f"        {spelled.text}\n"
+    assert only(read_ipsec_conf(mended, "sun")).remote_identity == "CN=moon,O=ikelab"
+
+
 def agreement(connection: Connection) -> dict[str, Wishes]:
     """One side of a connection as each dialect of each peer has it."""
     side = connection.sides["moon"]
