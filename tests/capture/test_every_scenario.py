@@ -22,9 +22,12 @@ ABLE = ("--moon=ikelabd", "--sun=strongswan@6.0.1,ikelabd")
 """Pairs of which one has every feature."""
 READ = (Status.CLEAR, Status.DECRYPTED, Status.FRAGMENT)
 UNREADABLE = {
+    "conformance-ikev1-established-initiator": {Status.BAD_ICV: 2, Status.NO_KEY: 1},
+    "conformance-ikev1-first-answer": {Status.BAD_ICV: 1},
     "conformance-ikev1-first-message": {Status.MALFORMED: 4, Status.NO_KEY: 1},
     "conformance-ikev1-ignored": {Status.BAD_ICV: 7, Status.MALFORMED: 3, Status.NO_KEY: 1},
     "conformance-ikev1-main-mode": {Status.BAD_ICV: 3},
+    "conformance-ikev1-quick-answer": {Status.BAD_ICV: 2},
     "conformance-first-message": {Status.MALFORMED: 2},
     "conformance-fragment-number": {Status.BAD_ICV: 1},
     "conformance-fragments": {Status.BAD_ICV: 1},
@@ -34,6 +37,7 @@ UNREADABLE = {
 """What a scenario sends so that nobody can read it; all else of every scenario is read."""
 
 WITHOUT_ORACLE = {
+    "conformance-ikev1-established-initiator": {NoOracle.BAD_ICV, NoOracle.FORGED},
     "conformance-ikev1-first-message": {NoOracle.MALFORMED},
     "conformance-ikev1-ignored": {NoOracle.BAD_ICV, NoOracle.FORGED, NoOracle.MALFORMED},
     "conformance-first-message": {NoOracle.MALFORMED},
