@@ -102,6 +102,7 @@ def which_policy(mark: Mark | None, if_id: int | None, kind: str) -> list[tuple[
     return attributes
 
 
+@lru_cache(maxsize=256)
 def read_templates(data: bytes) -> tuple[Template, ...]:
     """The templates of an XFRMA_TMPL attribute; raises MalformedMessage."""
     if len(data) % TEMPLATE.size:

@@ -38,9 +38,7 @@ def read_section(data: bytes) -> Section:
     try:
         while at < len(data):
             kind = data[at]
-            if (kind in (LIST_ITEM, LIST_END)) is (items is None):
-                raise MalformedSection(f"element {kind} at octet {at} is at a wrong place")
-            if kind == KEY_VALUE:
+            if kind == KEY_VALUE and items is None:
                 name, value = at + 2, at + 2 + data[at + 1]
                 at = value + 2 + (data[value] << 8 | data[value + 1])
                 section[_text(data[name:value])] = _text(data[value + 2 : at])
@@ -48,24 +46,24 @@ def read_section(data: bytes) -> Section:
                 value = at + 1
                 at = value + 2 + (data[value] << 8 | data[value + 1])
                 items.append(_text(data[value + 2 : at]))
-            elif kind == SECTION_START:
+            elif kind == SECTION_START and items is None:
                 name, at = at + 2, at + 2 + data[at + 1]
                 inner: dict[str, Any] = {}
                 section[_text(data[name:at])] = inner
                 around.append(section)
                 section = inner
-            elif kind == LIST_START:
+            elif kind == LIST_START and items is None:
                 name, at = at + 2, at + 2 + data[at + 1]
                 items = []
                 section[_text(data[name:at])] = items
-            elif kind == SECTION_END:
+            elif kind == SECTION_END and items is None:
                 section = around.pop()
                 at += 1
-            elif kind == LIST_END:
+            elif kind == LIST_END and items is not None:
                 items = None
                 at += 1
             else:
-                raise MalformedSection(f"octet {at} begins an element of the unknown type {kind}")
+                raise MalformedSection(f"octet {at} begins an element {kind} at a wrong place")
     except IndexError:
         raise MalformedSection("it ends within an element, or ends a section twice") from None
     if at > len(data) or around or items is not None:
@@ -74,4 +72,4 @@ def read_section(data: bytes) -> Section:
 
 
 def _text(octets: bytes) -> str:
-    return octets.decode(errors="replace")
+    return octets.decode("utf-8", "replace")

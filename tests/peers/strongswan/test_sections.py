@@ -54,7 +54,7 @@ def test_any_octets_are_read_or_refused(octets: bytes) -> None:
         (b"\x05\x00\x01b", "wrong place"),
         (b"\x04\x01a\x03\x01a\x00\x01b\x06", "wrong place"),
         (b"\x06", "wrong place"),
-        (b"\x09", "unknown type 9"),
+        (b"\x09", "element 9"),
     ],
 )
 def test_malformed_octets_are_refused_with_the_reason(octets: bytes, reason: str) -> None:
