@@ -18,7 +18,7 @@ from harness.verdict.diagnosis.evidence import read_diagnoses, text_of
 from harness.verdict.diagnosis.text import MARK
 
 PROPERTY = "ikelab"
-WIDTH = 130
+WIDTH = 150
 """Columns of the table where there is no terminal, or a narrow one: no name is broken then."""
 LONGEST_LADDER = 200
 """Lines of a ladder that are printed."""

@@ -82,13 +82,11 @@ def _keep(config: pytest.Config, items: list[pytest.Item], kept: list[pytest.Ite
 
 
 def _in_turns(items: list[pytest.Item]) -> list[pytest.Item]:
-    """One item of those that differ only in their peers: each pair has its turn."""
-    alike: dict[str, list[pytest.Item]] = {}
+    """One item of each scenario: pairs have their turns, and so have parameters of its own."""
+    scenarios: dict[str, list[pytest.Item]] = {}
     for item in items:
-        own = getattr(item, "callspec", None)
-        others = {k: v for k, v in own.params.items() if k not in ROLES} if own else {}
-        alike.setdefault(f"{item.nodeid.partition('[')[0]} {others}", []).append(item)
-    return [group[number % len(group)] for number, group in enumerate(alike.values())]
+        scenarios.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    return [group[number % len(group)] for number, group in enumerate(scenarios.values())]
 
 
 def _refuse(config: pytest.Config, items: list[pytest.Item], sentence: str) -> None:

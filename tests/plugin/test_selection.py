@@ -27,7 +27,8 @@ def test_in_turns_runs_each_scenario_once_and_gives_each_pair_its_share() -> Non
     assert set(turns) <= set(every)
     assert {function for function, _ in turns} == {function for function, _ in every}
     assert max(Counter(function for function, _ in turns).values()) == 1
-    pairs = Counter(peers for _, peers in turns if "-" in peers)
+    # Behind the peers stand parameters of the scenario's own.
+    pairs = Counter("-".join(peers.split("-")[:2]) for _, peers in turns if "-" in peers)
     assert set(pairs) == {
         "strongswan@5.9.8-strongswan@6.0.1",
         "ikelabd-strongswan@6.0.1",
