@@ -9,6 +9,7 @@ from harness.ike.address import Datagram
 from harness.ike.constants_v2 import ExchangeType, NotifyType, ProtocolId
 from harness.ike.payloads_v2 import Notify, VendorId
 from harness.ike.retransmission import Retransmission
+from harness.ike.udp_encapsulation import NON_ESP_MARKER
 from harness.lab.lab import Lab
 from harness.peers.contract import Peer
 from harness.scenario import scenario
@@ -23,8 +24,8 @@ SIZE = 300
 LARGE = (*REQUEST, Notify(NotifyType.REKEY_SA, b"", ProtocolId.ESP, b"none"), VendorId(bytes(900)))
 """A request that is answered by CHILD_SA_NOT_FOUND, and so changes nothing."""
 NOT_FOUND = Rekey(int.from_bytes(b"none"), error="CHILD_SA_NOT_FOUND")
-NUMBER = 4 + 28 + 4
-"""Where a datagram with a marker has the number of its fragment (RFC 7383 2.5)."""
+NUMBER = 28 + 4
+"""Where a message has the number of its fragment (RFC 7383 2.5)."""
 IMPATIENT = Retransmission(first=0.5, factor=1.0, tries=1)
 """After a second without an answer there is none: 0.5 and 0.5 again."""
 BELIEVES = {"strongswan": "it answers INVALID_SYNTAX, which ends the IKE SA, without a check"}
@@ -107,4 +108,6 @@ def answered(prober: Prober, pieces: Sequence[Datagram]) -> None:
 
 def with_number(piece: Datagram, number: int) -> Datagram:
     """The datagram with another number, so that its integrity check fails."""
-    return replace(piece, data=piece.data[:NUMBER] + number.to_bytes(2) + piece.data[NUMBER + 2 :])
+    marked = piece.data.startswith(NON_ESP_MARKER)
+    at = NUMBER + len(NON_ESP_MARKER) * marked
+    return replace(piece, data=piece.data[:at] + number.to_bytes(2) + piece.data[at + 2 :])
