@@ -19,7 +19,8 @@ from harness.network.node import Node
 MARKER_SIZE = 16
 SMALLEST = MARKER_SIZE + 8 + 4
 LARGEST = 65507
-PORT = 40000
+PORT = 20000
+"""Below the ports that Linux gives to sockets which ask for none."""
 RECEIVE_BUFFER = 1 << 24
 SO_RCVBUFFORCE = 33
 

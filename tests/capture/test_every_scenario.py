@@ -28,7 +28,7 @@ UNREADABLE = {
     "conformance-ikev1-ignored": {Status.BAD_ICV: 7, Status.MALFORMED: 3, Status.NO_KEY: 1},
     "conformance-ikev1-main-mode": {Status.BAD_ICV: 3},
     "conformance-ikev1-quick-answer": {Status.BAD_ICV: 2},
-    "conformance-first-message": {Status.MALFORMED: 2},
+    "conformance-first-message": {Status.MALFORMED: 4},
     "conformance-fragment-number": {Status.BAD_ICV: 1},
     "conformance-fragments": {Status.BAD_ICV: 1},
     "conformance-ignored": {Status.BAD_ICV: 2, Status.NO_KEY: 2},

@@ -203,9 +203,9 @@ def test_what_cannot_be_sent_is_one_sentence(lab: Lab) -> None:
             with pytest.raises(NetworkError, match=r"a flow of 10 bytes every 0\.05 s cannot be"):
                 await flow(left, right, size=10).__aenter__()
             taken = network.node("left").socket(socket.AF_INET, socket.SOCK_DGRAM)
-            taken.bind(("10.0.0.1", 40000))
+            taken.bind(("10.0.0.1", 20000))
             with pytest.raises(
-                NetworkError, match=r"traffic cannot use 10\.0\.0\.1 port 40000 in node"
+                NetworkError, match=r"traffic cannot use 10\.0\.0\.1 port 20000 in node"
             ):
                 await flow(left, right).__aenter__()
             taken.close()

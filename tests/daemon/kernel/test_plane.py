@@ -303,7 +303,7 @@ def test_a_pair_moves_under_traffic(gateways: tuple[Namespace, Namespace]) -> No
         await moon.plane.install(PAIR, outbound=True)
         moon.xfrm.then = lambda: moon.sock.sendto(b"meanwhile", sun.sock.getsockname())
         await moon.plane.move(0x111, moved, encapsulated=True)
-        (outbound,) = (await moon.sad()).by_spi(0x222)
+        (outbound,) = [sa for sa in await moon.sad() if sa.spi == 0x222]
         assert outbound.encapsulation is not None
 
     run(gateways, body)
