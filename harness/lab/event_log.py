@@ -21,10 +21,14 @@ class EventLog:
     def __init__(self, path: Path) -> None:
         opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         self._file = os.fdopen(opened, "w", buffering=1)
+        self._problem: OSError | None = None
 
     def write(self, node: str, entry: Entry) -> None:
-        """Write an event of one gateway; `time_ns` is in nanoseconds of the lab's clock."""
-        if self._file.closed:
+        """Write an event of one gateway; `time_ns` is in nanoseconds of the lab's clock.
+
+        What cannot be written ends the file, not the run: `close` says so.
+        """
+        if self._file.closed or self._problem is not None:
             return
         line: dict[str, Any] = {
             "node": node,
@@ -34,8 +38,17 @@ class EventLog:
         # The SAD at the end has no keys of SAs that were replaced: they are only here.
         if isinstance(entry.event, SaAdded | SaUpdated):
             line["sa"] = entry.event.sa.keys_as_json()
-        self._file.write(json.dumps(line) + "\n")
+        try:
+            self._file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            self._problem = error
 
     def close(self) -> None:
-        """End the file; closing twice is fine."""
-        self._file.close()
+        """End the file; closing twice is fine. Raises OSError where it does not hold all."""
+        problem, self._problem = self._problem, None
+        try:
+            self._file.close()
+        except OSError as error:
+            problem = problem or error
+        if problem is not None:
+            raise problem

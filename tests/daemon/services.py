@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -94,6 +95,7 @@ class Sockets:
     cable: Cable
     log: list[str]
     arrived: Any = None
+    has_route: bool = True
 
     def __post_init__(self) -> None:
         self.cable.ends[self.host] = self
@@ -106,6 +108,8 @@ class Sockets:
         self.cable.carry(datagram)
 
     def own_address(self, remote: Address) -> Address:
+        if not self.has_route:
+            raise OSError(errno.ENETUNREACH, "Network is unreachable")
         return Address(self.host)
 
     def close(self) -> None:

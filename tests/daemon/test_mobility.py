@@ -75,19 +75,12 @@ def test_without_a_way_to_the_peer_it_waits_for_one() -> None:
     async def body() -> None:
         async with two(moon=MOBIKE, sun=MOBIKE) as (moon, sun, cable):
             await moon.commands.initiate("net", WITHIN)
-            sockets: Any = moon.service._sockets
-            known = sockets.own_address
-
-            def nowhere(remote: Address) -> Address:
-                raise OSError(101, "Network is unreachable")
-
-            sockets.own_address = nowhere
-            (engine, _) = moon.service.engines
-            engine._own_address = lambda remote: sockets.own_address(remote)  # type: ignore[attr-defined]
+            sockets = cable.ends[HOSTS["moon"]]
+            sockets.has_route = False
             moon.service._take_addresses(frozenset())
             await moon.service.do(lambda now: None)
             assert not informational(cable)
-            sockets.own_address = known
+            sockets.has_route = True
             move(moon, cable, LATER)
             await sun.until_told(IkeMoved)
 

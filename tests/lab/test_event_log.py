@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+import asyncio
+import errno
 import json
 import stat
 from ipaddress import ip_address
 from pathlib import Path
+
+import pytest
 
 from harness.capture.kernel_sas import read_events
 from harness.kernel.algorithms import Algorithm
@@ -52,3 +56,20 @@ def test_what_comes_after_the_end_of_the_run_is_not_in_the_file(tmp_path: Path) 
     log.close()
     journal.record("down")
     assert [line["event"] for line in lines(path)] == ["up"]
+
+
+def test_a_full_disk_loses_no_event_for_who_waits_and_is_told_at_the_end() -> None:
+    log = EventLog(Path("/dev/full"))
+    journal = Journal("moon", lambda entry: log.write("moon", entry))
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        for event in ("one", "two", "three"):
+            loop.call_soon(journal.record, event)
+        await journal.first(str, lambda event: event == "three", "'three'", 5)
+
+    asyncio.run(scenario())
+    with pytest.raises(OSError, match="No space left") as raised:
+        log.close()
+    assert raised.value.errno == errno.ENOSPC
+    log.close()
