@@ -19,6 +19,7 @@ from harness.ike import payloads_v1 as v1
 from harness.ike import payloads_v2 as v2
 from harness.ike.transforms import encryption
 from harness.ike.wire import VERSION_1, Message, encode
+from harness.network.traffic import PORT
 from tests.capture.packets import (
     MOON,
     SUN,
@@ -79,7 +80,7 @@ def test_a_rekeying_is_told_with_its_spis_and_its_esp_between(runs: Runs) -> Non
     assert "INFORMATIONAL response 1: HDR, SK {}" in shown
     told = re.search(
         rf"ESP in UDP SPI 0x{spi} sequence 1–(\d+) \(\1 packets\), tunnel: "
-        r"UDP 10.2.0.10 port 40001 → 10.1.0.10 port 40001",
+        rf"UDP 10.2.0.10 port {PORT + 1} → 10.1.0.10 port {PORT + 1}",
         shown,
     )
     assert told is not None

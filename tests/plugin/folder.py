@@ -30,6 +30,7 @@ SCENARIOS = """
     from agreed import NET
     from harness.network.topologies import HOST_TO_HOST, MOON_SUN
     from harness.network.topology import NodeSpec, Topology
+    from harness.network.traffic import PORT
     from harness.peers.manual import IpXfrm
     from harness.scenario import scenario
 
@@ -51,7 +52,7 @@ SCENARIOS = """
     def test_disagree(lab, moon, sun):
         net = lab.up(MOON_SUN, moon=moon, sun=sun, connection=NET)
         net.moon.initiate("net")
-        port = (40001).to_bytes(2)
+        port = (PORT + 1).to_bytes(2)
         net.wire("sun-lan").drop(lambda frame: frame.data[36:38] == port, sender="sun", nth=2)
         with net.traffic("alice", "bob") as flow:
             flow.await_crossed(4)
