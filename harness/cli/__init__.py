@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from harness.machine.errors import MachineError
 
-COMMANDS = ("run", "replay", "decrypt", "peers", "doctor", "clean")
+COMMANDS = ("run", "replay", "decrypt", "scenarios", "peers", "doctor", "clean")
 """Each is the module of that name, imported when it is asked for: some take long to import."""
 USAGE, LOST = 2, 3
 

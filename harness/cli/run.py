@@ -86,27 +86,32 @@ def run_pytest(arguments: Sequence[str]) -> int:
     """Run pytest with the project's plugin and return our exit status for it."""
     import pytest
 
-    interrupts = Interrupts()
-    status = int(pytest.main(list(arguments), plugins=[interrupts]))
-    if status == pytest.ExitCode.INTERRUPTED and not interrupts.seen:
-        # What cannot be collected ends a session in the same way as Ctrl-C.
+    ends = Ends()
+    status = int(pytest.main(list(arguments), plugins=[ends]))
+    if ends.uncollected or (status == pytest.ExitCode.INTERRUPTED and not ends.interrupted):
+        # pytest says "interrupted" of what cannot be collected, and "failed" when run in parallel.
         return STATUS[pytest.ExitCode.USAGE_ERROR]
-    if interrupts.seen:
+    if ends.interrupted:
         print("ikelab: interrupted; what was recorded until then is kept", file=sys.stderr)
     if status == pytest.ExitCode.NO_TESTS_COLLECTED:
         print("ikelab: no scenario was run: none was found that was asked for", file=sys.stderr)
     return STATUS.get(status, 3)
 
 
-class Interrupts:
-    """A pytest plugin that notes whether the session was interrupted from the keyboard."""
+class Ends:
+    """A pytest plugin that notes what ends a session before its scenarios do."""
 
     def __init__(self) -> None:
-        self.seen = False
+        self.interrupted = False
+        self.uncollected = False
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Take note of it; pytest uses the same word for what it ends itself."""
-        self.seen = type(excinfo.value) is KeyboardInterrupt
+        """Take note of Ctrl-C; pytest uses the same word for what it ends itself."""
+        self.interrupted = type(excinfo.value) is KeyboardInterrupt
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Take note of a file that holds no scenarios because it cannot be imported."""
+        self.uncollected = self.uncollected or report.failed
 
 
 def evidence_in(out: Path) -> list[str]:
