@@ -17,7 +17,10 @@ from tests.capture.runs import Made, made
 from tests.capture.second_opinion import NoOracle, compare
 
 PASS = "pass"
-PAIRS = ("--moon=strongswan@5.9.8,ikelabd", "--sun=strongswan@6.0.1", "--both-ways")
+PAIRS = (
+    *("--moon=strongswan@5.9.8,ikelabd", "--sun=strongswan@6.0.1,strongswan@5.9.8"),
+    "--both-ways",
+)
 ABLE = ("--moon=ikelabd", "--sun=strongswan@6.0.1,ikelabd")
 """Pairs of which one has every feature."""
 READ = (Status.CLEAR, Status.DECRYPTED, Status.FRAGMENT)
