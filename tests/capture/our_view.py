@@ -148,6 +148,10 @@ def of_payloads(payloads: Sequence[Payload]) -> Row:
         "deleted protocols": [str(one.protocol) for one in deletes],
         "deleted SPIs": [spi.hex() for one in deletes for spi in one.spis],
         "vendor ids": [one.data.hex() for one in all_of(v1.VendorId, v2.VendorId)],
+        "identity types": [
+            str(one.id_type)
+            for one in all_of(v1.Identification, v1.NatOriginalAddress, v2.Identification)
+        ],
         **of_identities(all_of(v1.Identification, v2.Identification)),
         "certificate encodings": [
             str(one.encoding) for one in all_of(v1.Certificate, v2.Certificate)
@@ -156,6 +160,12 @@ def of_payloads(payloads: Sequence[Payload]) -> Row:
         "hashes": [one.data.hex() for one in all_of(v1.Hash)],
         "signatures": [one.data.hex() for one in all_of(v1.Signature)],
         "NAT detection of IKEv1": [one.data.hex() for one in all_of(v1.NatDetection)],
+        "addresses before NAT": [
+            socket.inet_ntop(family, one.data)
+            for family, size in ((socket.AF_INET, 4), (socket.AF_INET6, 16))
+            for one in all_of(v1.NatOriginalAddress)
+            if len(one.data) == size
+        ],
         "traffic selectors": list(of_selectors(all_of(v2.TrafficSelectors))),
     }
 
@@ -203,7 +213,6 @@ def of_identities(known: Sequence[v1.Identification | v2.Identification]) -> Row
     hosts = [one.data for one in known if one.id_type in (IPV4_ADDR, IPV4_ADDR_SUBNET)]
     hosts6 = [one.data for one in known if one.id_type == IPV6_ADDR]
     return {
-        "identity types": [str(one.id_type) for one in known],
         "protocols and ports of identities": [
             *(str(one.protocol) for one in first),
             *(str(one.port) for one in first),

@@ -72,6 +72,10 @@ IN_PAYLOADS = {
     "hashes": ("isakmp.hash",),
     "signatures": ("isakmp.sig",),
     "NAT detection of IKEv1": ("isakmp.ike.nat_hash",),
+    "addresses before NAT": (
+        "isakmp.ike.nat_original_address_ipv4",
+        "isakmp.ike.nat_original_address_ipv6",
+    ),
     "traffic selectors": (
         "isakmp.ts.type",
         "isakmp.ts.protoid",

@@ -10,6 +10,9 @@ from harness.peers.contract import Peer
 from scenarios.nat.test_nat_in_path import test_nat_in_path as nat_in_path
 from scenarios.nat.test_nat_in_path import test_nat_remapped as nat_remapped
 from scenarios.nat.test_transport import test_transport_behind_nat as transport_behind_nat
+from scenarios.nat.test_transport import (
+    test_transport_behind_nat_ikev1 as transport_behind_nat_ikev1,
+)
 from tests.sabotage.controls import PLAIN, turns_red
 
 
@@ -47,3 +50,13 @@ def test_transport_behind_nat_turns_red_when_a_packet_is_lost(
 ) -> None:
     lab.disturb = lambda net: net.wire("wan").drop(is_esp, sender="sun", nth=3)
     turns_red(lab, transport_behind_nat, moon, sun, "kernel", because=r"assert 1 == 0[^$]*lost")
+
+
+@pytest.mark.needs("esp")
+def test_transport_behind_nat_ikev1_turns_red_when_a_packet_is_lost(
+    lab: Lab, moon: Peer, sun: Peer
+) -> None:
+    lab.disturb = lambda net: net.wire("wan").drop(is_esp, sender="sun", nth=3)
+    turns_red(
+        lab, transport_behind_nat_ikev1, moon, sun, "kernel", because=r"assert 1 == 0[^$]*lost"
+    )

@@ -43,6 +43,7 @@ from harness.ike.v1.nat_traversal import NatSituation
 from harness.ike.v1.phase2_proposals import Phase2Choice
 from harness.ike.v1.reasons import Reason
 from harness.ike.v1.refusal import Ignored, Refusal, Unacceptable
+from harness.ike.v1.translated import seen_as
 
 A = IpsecAttribute
 P = TypeVar("P")
@@ -137,7 +138,7 @@ class QuickMode:
             self._offer, _needed(payloads, SecurityAssociation)
         )
         returned = _identities(payloads)
-        if returned is not None and returned != self._identities:
+        if returned is not None and self._seen_here(child, *returned) != self._ends(child):
             # Nothing is said to the peer, as a SEIL router says nothing.
             raise Refusal(
                 Reason.MISMATCHED_ID,
@@ -179,8 +180,8 @@ class QuickMode:
         path = self._setting.path
         pair = asked or (address_identity(path.remote.host), address_identity(path.local.host))
         ends = [self._ends(child) for child in children]
-        for child, (local, remote) in zip(children, ends, strict=True):
-            if (remote, local) == pair:
+        for child, own in zip(children, ends, strict=True):
+            if self._seen_here(child, pair[1], pair[0]) == own:
                 return child
         known = "; ".join(f"{remote} and {local}" for local, remote in ends) or "nothing"
         raise Refusal(
@@ -197,6 +198,16 @@ class QuickMode:
             for identity, end in ((child.local, path.local), (child.remote, path.remote))
         )
         return local, remote
+
+    def _seen_here(
+        self, child: Child, local: Identity, remote: Identity
+    ) -> tuple[Identity, Identity]:
+        """Received identities as they are to be looked up here: where a NAT is, not as it said."""
+        situation, path = self._setting.nat, self._setting.path
+        return (
+            seen_as(local, path.local) if child.transport and situation.local else local,
+            seen_as(remote, path.remote) if child.transport and situation.remote else remote,
+        )
 
     def _trailer(self) -> tuple[Payload, ...]:
         """ID payloads, and with transport mode through a NAT also NAT-OA (RFC 3947 5.2)."""

@@ -2,17 +2,21 @@
 """NAT on either side, on both, or only pretended: ports, markers, encapsulation, keepalives."""
 
 from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
 
 from harness.ike import vendor_ids
 from harness.ike.address import Address
 from harness.ike.constants_v1 import EncapsulationMode, ExchangeType
-from harness.ike.payloads_v1 import NatDetection, NatOriginalAddress, VendorId
+from harness.ike.payload import Payload
+from harness.ike.payloads_v1 import Identification, NatDetection, NatOriginalAddress, VendorId
 from harness.ike.script import ALWAYS
-from harness.ike.v1.configuration import NatTraversal
-from harness.ike.v1.events import IsakmpSaEstablished, PathChanged
-from harness.ike.v1.identity import address_identity
+from harness.ike.v1.configuration import NatTraversal, Rekeying
+from harness.ike.v1.events import IsakmpSaEstablished, PathChanged, QuickModeFailed
+from harness.ike.v1.identity import OWN_ADDRESS, subnet_identity
+from harness.ike.v1.ipsec_sa import IpsecSa
+from harness.ike.v1.reasons import Reason
 from tests.ike.v1.opened import Transcript
 from tests.ike.v1.pair import Pair, mirrored, seil, swan
 
@@ -176,22 +180,68 @@ def test_a_rekeyed_phase_1_behind_a_nat_starts_where_the_old_one_was():
     assert pair.b.of(IsakmpSaEstablished)[-1].nat.remote
 
 
-def test_transport_mode_through_a_nat_tells_the_original_addresses():
-    child = replace(
-        seil().children[0],
-        local=address_identity("10.0.0.1"),
-        remote=address_identity("10.0.0.2"),
-        transport=True,
+def hosts(**changes) -> Pair:
+    """Each end protects its own address to the other's in transport mode; `a` is behind a NAT."""
+    child = replace(seil().children[0], local=OWN_ADDRESS, remote=OWN_ADDRESS, transport=True)
+    child = replace(child, **changes)
+    pair = Pair(
+        seil(children=(child,), rekeying=Rekeying.ANY),
+        swan(remote=None, children=(child,), rekeying=Rekeying.ANY),
     )
-    mirror = replace(child, local=child.remote, remote=child.local)
-    pair = Pair(seil(children=(child,)), swan(remote=None, children=(mirror,)))
     pair.translate = Napt()
-    asked = Transcript(pair.a)
+    return pair
+
+
+def protected(sa: IpsecSa) -> tuple[str, str]:
+    return str(ip_address(sa.local.data)), str(ip_address(sa.remote.data))
+
+
+def test_transport_mode_behind_a_nat_is_for_the_addresses_that_each_end_sees():
+    pair = hosts()
+    said = {end.name: Transcript(end) for end in (pair.a, pair.b)}
     pair.up()
-    found = [one for one in asked.payloads(QUICK)[0] if isinstance(one, NatOriginalAddress)]
-    assert [one.data for one in found] == [bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2])]
-    assert mode_on_the_wire(asked) == {EncapsulationMode.UDP_ENCAPSULATED_TRANSPORT}
-    assert pair.b.sas[0].transport
+    assert mode_on_the_wire(said["a"]) == {EncapsulationMode.UDP_ENCAPSULATED_TRANSPORT}
+    pair.b.endpoint.rekey_child(pair.b.sas[0].inbound_spi, pair.now)
+    pair.run()
+    assert len(pair.a.sas) == 2
+    inner, outer = ("10.0.0.1", "10.0.0.2"), (OUTSIDE, "10.0.0.2")
+    asked, answered = quick_modes(said["a"])
+    answer, asked_back = quick_modes(said["b"])
+    # Whoever asks writes what it sees, and whoever answers repeats that (RFC 2409 5.5); NAT-OA has
+    # what each sees itself, the initiator's first (RFC 3947 5.2).
+    assert [addresses(one, Identification) for one in (asked, answer)] == [inner, inner]
+    assert addresses(asked, NatOriginalAddress) == inner
+    assert addresses(answer, NatOriginalAddress) == outer
+    assert [addresses(one, Identification) for one in (asked_back, answered)] == [outer[::-1]] * 2
+    assert addresses(asked_back, NatOriginalAddress) == outer[::-1]
+    assert addresses(answered, NatOriginalAddress) == inner[::-1]
+    assert [protected(sa) for sa in pair.a.sas] == [inner] * 2
+    assert [protected(sa) for sa in pair.b.sas] == [outer[::-1]] * 2
+    assert mirrored(pair.a, pair.b)
+
+
+def quick_modes(said: Transcript) -> list[tuple[Payload, ...]]:
+    """What an end said in Quick Modes, but for the third message."""
+    return [one for one in said.payloads(QUICK) if addresses(one, Identification)]
+
+
+def addresses(payloads, kind) -> tuple[str, ...]:
+    return tuple(str(ip_address(one.data)) for one in payloads if isinstance(one, kind))
+
+
+def test_a_tunnel_behind_a_nat_is_for_the_addresses_that_were_asked_for():
+    pair = hosts(transport=False)
+    pair.initiate()
+    pair.run()
+    assert pair.b.only(QuickModeFailed).reason is Reason.INVALID_ID
+    assert not pair.a.sas
+
+
+def test_transport_mode_through_a_nat_is_for_nobody_but_the_peer_itself():
+    pair = hosts(remote=subnet_identity("10.0.0.0/24"))
+    pair.initiate()
+    pair.run()
+    assert pair.b.only(QuickModeFailed).reason is Reason.INVALID_ID
 
 
 def test_what_is_not_ike_on_port_4500_is_left_alone():
