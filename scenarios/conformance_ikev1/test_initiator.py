@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from harness.ike.attributes import Attribute, encode_attributes
 from harness.ike.constants_v1 import (
@@ -77,6 +78,9 @@ def test_ikev1_first_answer(lab: Lab, sun: Peer) -> None:
             stays_down(net, script, MAIN, two)
         with rule("attribute-changed", rfc="2409 5"):
             stays_down(net, script, MAIN, with_attributes(with_longer_key))
+        with rule("lifetime-changed", rfc="2409 5", deviates=TAKES_IT):
+            longer = with_attributes(partial(living_on, Phase1Attribute.LIFE_DURATION))
+            stays_down(net, script, MAIN, longer)
         with rule("attribute-added", rfc="2409 5", deviates=TAKES_IT):
             stays_down(net, script, MAIN, with_attributes(lambda own: (*own, UNASKED)))
         with rule("attribute-left-out", rfc="2409 5", deviates=TAKES_IT):
@@ -113,6 +117,10 @@ def test_ikev1_quick_answer(lab: Lab, sun: Peer) -> None:
             stays_down(net, script, QUICK, with_transforms(lambda own: numbered(*own, *own)))
         with rule("attribute-changed", rfc="2409 5"):
             stays_down(net, script, QUICK, with_attributes(with_longer_key))
+        # The way to have another one is RESPONDER-LIFETIME (RFC 2407 4.5.4).
+        with rule("lifetime-changed", rfc="2409 5", deviates=TAKES_IT):
+            longer = with_attributes(partial(living_on, IpsecAttribute.SA_LIFE_DURATION))
+            stays_down(net, script, QUICK, longer)
         with rule("identities-of-nobody", rfc="2409 5.5"):
             stays_down(net, script, QUICK, with_each(Identification, elsewhere))
 
@@ -252,6 +260,13 @@ def an_hour() -> Notification:
 def with_longer_key(own: Attributes) -> Attributes:
     """The same with AES of 256 bits in place of 128."""
     return tuple(replace(one, value=256) if one.value == 128 else one for one in own)
+
+
+def living_on(kind: int, own: Attributes) -> Attributes:
+    """The same with a longer duration, which is the attribute of that kind."""
+    return tuple(
+        Attribute.shortest(kind, one.number + 1) if one.type == kind else one for one in own
+    )
 
 
 def without_lifetime(own: Attributes) -> Attributes:

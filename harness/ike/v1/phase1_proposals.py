@@ -32,7 +32,12 @@ from harness.ike.v1.configuration import Lifetime, Phase1
 from harness.ike.v1.lifetimes import agreed_lifetime, lifetime_attributes, read_lifetime
 from harness.ike.v1.reasons import Reason
 from harness.ike.v1.refusal import Refusal, Unacceptable
-from harness.ike.v1.sa_rules import check_attributes, check_conflicts, check_situation
+from harness.ike.v1.sa_rules import (
+    check_attributes,
+    check_conflicts,
+    check_lifetime,
+    check_situation,
+)
 
 A = Phase1Attribute
 _TOLD = 16
@@ -160,7 +165,7 @@ def _acceptable(transform: Transform, own: tuple[Phase1Choice, ...]) -> Phase1Ch
 def check_answer(offered: SecurityAssociation, answer: SecurityAssociation) -> Phase1Choice:
     """What the responder chose; raises `Refusal` unless it is one transform that was offered.
 
-    The order and form of attributes may differ (RFC 2409 appendix A), and so may a lifetime.
+    The order and form of attributes may differ, and no value (RFC 2409 section 5).
     """
     transforms = [each for one in answer.proposals for each in one.transforms]
     if len(answer.proposals) != 1 or len(transforms) != 1:
@@ -170,9 +175,11 @@ def check_answer(offered: SecurityAssociation, answer: SecurityAssociation) -> P
     except Unacceptable as why:
         raise _unoffered(str(why)) from None
     for transform in offered.proposals[0].transforms:
-        if replace(read_transform(transform), lifetime=chosen.lifetime) == chosen:
+        own = read_transform(transform)
+        if replace(own, lifetime=chosen.lifetime) == chosen:
             try:
                 check_attributes(transform, transforms[0])
+                check_lifetime(own.lifetime, chosen.lifetime)
             except Unacceptable as why:
                 raise _unoffered(str(why)) from None
             return chosen

@@ -29,7 +29,12 @@ from harness.ike.v1.lifetimes import (
 )
 from harness.ike.v1.reasons import Reason
 from harness.ike.v1.refusal import Refusal, Unacceptable
-from harness.ike.v1.sa_rules import check_attributes, check_conflicts, check_situation
+from harness.ike.v1.sa_rules import (
+    check_attributes,
+    check_conflicts,
+    check_lifetime,
+    check_situation,
+)
 
 A = IpsecAttribute
 _TOLD = 16
@@ -208,7 +213,10 @@ def _check(offered: Phase2Choice, child: Child, modes: frozenset[int]) -> None:
 def check_answer(
     offered: SecurityAssociation, answer: SecurityAssociation
 ) -> tuple[Phase2Choice, bytes]:
-    """The responder's choice and SPI; raises `Refusal` unless it chose what was offered."""
+    """The responder's choice and SPI; raises `Refusal` unless it chose what was offered.
+
+    One with another lifetime says so beside that, with RESPONDER-LIFETIME (RFC 2407 4.5.4).
+    """
     transforms = [each for one in answer.proposals for each in one.transforms]
     if len(answer.proposals) != 1 or len(transforms) != 1:
         raise _unoffered(f"{len(transforms)} transforms in {len(answer.proposals)} proposals")
@@ -220,9 +228,11 @@ def check_answer(
     except Unacceptable as why:
         raise _unoffered(str(why)) from None
     for transform in offered.proposals[0].transforms:
-        if replace(read_transform(transform), lifetime=chosen.lifetime) == chosen:
+        own = read_transform(transform)
+        if replace(own, lifetime=chosen.lifetime) == chosen:
             try:
                 check_attributes(transform, transforms[0])
+                check_lifetime(own.lifetime, chosen.lifetime)
             except Unacceptable as why:
                 raise _unoffered(str(why)) from None
             return chosen, proposal.spi

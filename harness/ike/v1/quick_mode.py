@@ -147,8 +147,7 @@ class QuickMode:
                 f" instead of {' and '.join(map(str, self._ends(child)))}",
             )
         self._nonce_r = _needed(payloads, Nonce).data
-        lifetime = shorter_lifetime(choice.lifetime, child.lifetime)
-        lifetime = shorter_lifetime(lifetime, _announced(payloads) or lifetime)
+        lifetime = shorter_lifetime(choice.lifetime, _announced(payloads) or choice.lifetime)
         shared = self._agree(choice, payloads)
         self.sa = self._build(child, choice, peer_spi, shared, lifetime)
         return QuickStep((), self.sa, done=True)

@@ -8,6 +8,7 @@ from collections.abc import Container, Iterable
 from harness.ike.attributes import Attribute
 from harness.ike.constants_v1 import NotifyType, Situation
 from harness.ike.payloads_v1 import SecurityAssociation, Transform
+from harness.ike.v1.configuration import Lifetime
 from harness.ike.v1.reasons import Reason
 from harness.ike.v1.refusal import Refusal, Unacceptable
 
@@ -38,3 +39,9 @@ def check_attributes(offered: Transform, answered: Transform) -> None:
     here, there = (sorted(one.type for one in each.attributes) for each in (offered, answered))
     if here != there:
         raise Unacceptable(f"attributes {there} instead of {here}")
+
+
+def check_lifetime(offered: Lifetime, answered: Lifetime) -> None:
+    """Raise `Unacceptable` where an answer has another lifetime than the offer (RFC 2409 5)."""
+    if answered != offered:
+        raise Unacceptable(f"a lifetime of {answered} instead of {offered}")

@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from harness.ike.constants_v1 import ExchangeType, NotifyType
-from harness.ike.payloads_v1 import Notification
+from harness.ike.attributes import Attribute
+from harness.ike.constants_v1 import ExchangeType, IpsecAttribute, NotifyType, Phase1Attribute
+from harness.ike.payload import first
+from harness.ike.payloads_v1 import Notification, SecurityAssociation
 from harness.ike.script import ALWAYS
 from harness.ike.transforms import encryption, integrity, key_exchange, prf
 from harness.ike.v1.configuration import (
@@ -27,6 +29,7 @@ from harness.ike.v1.events import (
 )
 from harness.ike.v1.identity import ANYTHING, address_identity, name_identity, subnet_identity
 from harness.ike.v1.reasons import Reason
+from harness.ike.v1.seam import Plain
 from tests.ike.v1.opened import Transcript
 from tests.ike.v1.pair import LEFT, RIGHT, Pair, seil, swan
 
@@ -311,6 +314,40 @@ def test_a_claiming_responder_tells_its_lifetime():
     assert notify.data.hex() == "800100018002003c"
     assert notify.spi == pair.b.sas[0].inbound_spi
     assert pair.a.sas[0].lifetime.seconds == 60
+
+
+@pytest.mark.parametrize(
+    ("exchange", "duration", "failure"),
+    [
+        (ExchangeType.IDENTITY_PROTECTION, Phase1Attribute.LIFE_DURATION, Phase1Failed),
+        (ExchangeType.QUICK_MODE, IpsecAttribute.SA_LIFE_DURATION, QuickModeFailed),
+    ],
+    ids=["phase 1", "phase 2"],
+)
+@pytest.mark.parametrize("by", [-1, 1])
+def test_an_answer_with_another_lifetime_than_was_offered_is_rejected(
+    exchange, duration, failure, by
+):
+    def changed(own: Attribute) -> Attribute:
+        other = Attribute.shortest(duration, own.number + by)
+        return other if own.type == duration else own
+
+    def living_otherwise(plain: Plain) -> Plain:
+        sa = first(plain.payloads, SecurityAssociation)
+        (proposal,) = sa.proposals
+        (taken,) = proposal.transforms
+        taken = replace(taken, attributes=tuple(map(changed, taken.attributes)))
+        answer = replace(sa, proposals=(replace(proposal, transforms=(taken,)),))
+        return plain.forged(payloads=tuple(answer if one is sa else one for one in plain.payloads))
+
+    pair = Pair()
+    pair.b.script.sent(exchange=exchange).replace(living_otherwise)
+    pair.initiate()
+    pair.run()
+    failed = pair.a.only(failure)
+    assert failed.reason is Reason.UNACCEPTABLE_ANSWER
+    assert "a lifetime of" in failed.detail
+    assert not pair.a.sas
 
 
 def test_lifetimes_of_phase_1_are_checked_too():
