@@ -8,6 +8,7 @@ from functools import partial
 
 from harness.ike.attributes import Attribute, encode_attributes
 from harness.ike.constants_v1 import (
+    Flag,
     IpsecAttribute,
     NotifyType,
     PayloadType,
@@ -105,6 +106,9 @@ def test_ikev1_quick_answer(lab: Lab, sun: Peer) -> None:
             comes_up(net, script, QUICK, with_all(nonce_last))
         with rule("unknown-notify", rfc="2408 5.14"):
             comes_up(net, script, QUICK, with_payloads(Notification(ANY_STATUS, b"?")))
+        # What CONNECTED then says is what message 3 has brought about here already.
+        with rule("commit-bit", rfc="2408 3.1"):
+            comes_up(net, script, QUICK, with_header(flags=int(Flag.ENCRYPTION | Flag.COMMIT)))
         with rule("responder-lifetime", rfc="2407 4.6.3.1"):
             comes_up(net, script, QUICK, with_payloads(an_hour()))
         with rule("hash-does-not-verify", rfc="2408 5.11"):

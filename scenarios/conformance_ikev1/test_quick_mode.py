@@ -40,7 +40,7 @@ from scenarios.conformance_ikev1.changes import (
     with_transforms,
 )
 from scenarios.conformance_ikev1.prober import QUICK, Prober
-from scenarios.conformance_ikev1.requests import QUICK_REQUEST
+from scenarios.conformance_ikev1.requests import NAME, QUICK_REQUEST
 
 MANY = 40
 ANY_STATUS = 40_999
@@ -152,6 +152,28 @@ def test_ikev1_message_id(lab: Lab, sun: Peer) -> None:
     earlier = prober.said("QUICK_MODE")[0].message_id
     with Rules(lab, sun) as rule, rule("message-id-used-before", rfc="2408 3.1"):
         is_not_begun(prober, message_id=earlier, children=1)
+
+
+@scenario(
+    "conformance-ikev1-third-message",
+    "A responder that misses the third message of a Quick Mode repeats the second, and gets it.",
+    rfc="2408 5.1",
+    needs=("esp",),
+)
+def test_ikev1_third_message(lab: Lab, sun: Peer) -> None:
+    prober = Prober.up(lab, sun).established(child=None)
+    lost = prober.script.sent(exchange=QUICK, skip=1)
+    lost.drop()
+    with Rules(lab, sun) as rule:
+        with rule("third-message-lost", rfc="2408 5.1"):
+            prober.net.moon.initiate(NAME)
+            prober.net.sun.await_up(NAME)
+            assert lost.met >= 2, "no third message was lost"
+            seconds = [one.data for one in prober.said("QUICK_MODE")]
+            assert len(seconds) >= 2, "the second message did not come again"
+            assert len(set(seconds)) == 1, "the second message came again as another one"
+        with rule("all-survive", rfc="2409 5.5"):
+            prober.goes_on()
 
 
 def is_not_begun(

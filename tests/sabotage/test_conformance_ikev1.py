@@ -16,6 +16,7 @@ from harness.ike.v1.informational import about_isakmp
 from harness.ike.v1.script import Script
 from harness.ike.v1.seam import Plain
 from harness.lab.lab import Lab
+from harness.lab.net import Net
 from harness.peers.ikelabd import Ikelabd
 from harness.peers.ikelabd.scripted import ScriptedIkelabd
 from scenarios.agreements import MOON
@@ -42,6 +43,9 @@ from scenarios.conformance_ikev1.test_quick_mode import (
 )
 from scenarios.conformance_ikev1.test_quick_mode import test_ikev1_quick_mode as quick_mode
 from scenarios.conformance_ikev1.test_quick_mode import test_ikev1_spi_zero as spi_zero
+from scenarios.conformance_ikev1.test_quick_mode import (
+    test_ikev1_third_message as third_message,
+)
 from scenarios.conformance_ikev1.test_quick_mode import with_spi
 from scenarios.conformance_ikev1.test_tolerated import test_ikev1_repetitions as repetitions
 from scenarios.conformance_ikev1.test_tolerated import test_ikev1_tolerated as tolerated
@@ -55,6 +59,11 @@ MAIN, QUICK = ExchangeType.IDENTITY_PROTECTION, ExchangeType.QUICK_MODE
 
 def scripted(script: Script) -> ScriptedIkelabd:
     return Ikelabd().scripted(seam_v1=script)
+
+
+def is_quick_mode(frame: Frame) -> bool:
+    header = dissect(frame.data).carried
+    return isinstance(header, Isakmp) and header.exchange_type == QUICK
 
 
 def test_a_message_to_ignore_turns_red_when_it_is_answered(lab: Lab) -> None:
@@ -71,10 +80,6 @@ def test_a_message_to_tolerate_turns_red_when_something_is_said_to_it(lab: Lab) 
 
 
 def test_a_repetition_turns_red_when_its_answer_is_another(lab: Lab) -> None:
-    def is_quick_mode(frame: Frame) -> bool:
-        header = dissect(frame.data).carried
-        return isinstance(header, Isakmp) and header.exchange_type == QUICK
-
     def changed(frame: bytes) -> bytes:
         return frame[:-1] + bytes([frame[-1] ^ 1])
 
@@ -140,6 +145,17 @@ def test_a_message_id_turns_red_when_the_isakmp_sa_does_not_survive_it(lab: Lab)
     script = Script()
     script.sent(notify=NotifyType.R_U_THERE_ACK, times=ALWAYS).drop()
     turns_red(lab, message_id, scripted(script), because="message-id-used-before")
+
+
+@virtual_time
+def test_a_third_message_turns_red_when_the_responder_does_not_repeat_the_second(lab: Lab) -> None:
+    def drop_repetitions(net: Net) -> None:
+        # What one rule has dropped the next one does not count.
+        for _ in range(8):
+            net.wire("wan").drop(is_quick_mode, sender="sun", nth=2)
+
+    lab.disturb = drop_repetitions
+    turns_red(lab, third_message, Ikelabd(), because="third-message-lost .*net-net")
 
 
 def test_a_first_answer_turns_red_when_an_added_attribute_is_not_seen(lab: Lab) -> None:
