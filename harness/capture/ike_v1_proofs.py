@@ -68,25 +68,30 @@ def phase1_proof(
 def _signed(phase: Phase1, payloads: Sequence[Payload], signature: v1.Signature) -> Proof:
     if not phase.skeyid:
         return Proof.unchecked("SIG", "SKEYID is not known")
-    if phase.method != n1.AuthenticationMethod.RSA_SIGNATURES:
+    from harness.ike.signatures import PublicKey, SignatureFailure
+    from harness.ike.signatures_v1 import CURVES, signed_prf, verify
+
+    rsa = phase.method == n1.AuthenticationMethod.RSA_SIGNATURES
+    if not rsa and phase.method not in CURVES:
         name = name_of(n1.AuthenticationMethod, phase.method)
         return Proof.unchecked("SIG", f"nothing here checks {name}")
-    from harness.ike.signatures import PublicKey, SignatureFailure, verify_raw_rsa
+    signed = phase._replace(prf=signed_prf(phase.method, phase.prf))
 
-    def verify(key: PublicKey) -> None:
-        for _, made in _hashes(phase, phase.skeyid):
+    def matches(key: PublicKey) -> None:
+        for _, made in _hashes(signed, phase.skeyid):
             try:
-                return verify_raw_rsa(key, signature.data, made)
+                return verify(key, phase.method, signature.data, made)
             except SignatureFailure:
                 continue
-        raise SignatureFailure("The RSA signature does not match.")
+        raise SignatureFailure("The signature does not match.")
 
     certificates = [
         one.data
         for one in every(payloads, v1.Certificate)
         if one.encoding == n1.CertEncoding.X509_SIGNATURE
     ]
-    return by_certificate("SIG", certificates, verify, "an RSA signature")
+    kind = "an RSA signature" if rsa else "an ECDSA signature"
+    return by_certificate("SIG", certificates, matches, kind)
 
 
 def _matching(phase: Phase1, skeyid: bytes, given: bytes) -> str:

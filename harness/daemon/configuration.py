@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal
 
 from harness.ike.v1.configuration import Connection as ConnectionV1
-from harness.ike.v1.configuration import RsaSignature
+from harness.ike.v1.configuration import Signer
 from harness.ike.v2.connection import Connection as ConnectionV2
 from harness.ike.v2.connection import Settings
 
@@ -53,6 +53,6 @@ def dated(configuration: DaemonConfiguration, epoch: datetime) -> DaemonConfigur
 
 
 def _dated(connection: ConnectionV1, epoch: datetime) -> ConnectionV1:
-    if not isinstance(connection.credentials, RsaSignature):
+    if not isinstance(connection.credentials, Signer):
         return connection
     return replace(connection, credentials=replace(connection.credentials, epoch=epoch))

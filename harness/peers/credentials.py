@@ -31,7 +31,9 @@ RSA_BITS = 2048
 SMALL_PRIMES = math.prod(n for n in range(3, 500, 2) if all(n % d for d in range(3, n, 2)))
 VALIDITY = datetime.timedelta(days=10)
 
-Kind = Literal["ecdsa", "rsa"]
+Kind = Literal["ecdsa", "ecdsa-p384", "ecdsa-p521", "rsa"]
+"""What signs; `ecdsa` is on P-256."""
+LARGER: dict[Kind, ec.EllipticCurve] = {"ecdsa-p384": ec.SECP384R1(), "ecdsa-p521": ec.SECP521R1()}
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
@@ -64,7 +66,7 @@ class Authority:
         uppermost authority. A key of 2048 `rsa_bits` takes an emulated guest some five seconds.
         """
         name = f"{self.name}/{identity}"
-        key = _key(name) if kind == "ecdsa" else _rsa_key(name, rsa_bits)
+        key = _rsa_key(name, rsa_bits) if kind == "rsa" else _key(name, LARGER.get(kind, CURVE))
         constraints = x509.BasicConstraints(False, None)
         certificate = self._sign(identity, key, constraints, identity, now or self.now)
         text = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
@@ -108,8 +110,11 @@ class Authority:
         return builder.sign(issuer_key, hashes.SHA256(), ecdsa_deterministic=True)
 
 
-def _key(name: str) -> ec.EllipticCurvePrivateKey:
-    return ec.derive_private_key(_octets(name, 64) % (ORDER - 1) + 1, CURVE)
+def _key(name: str, curve: ec.EllipticCurve = CURVE) -> ec.EllipticCurvePrivateKey:
+    if curve is CURVE:
+        return ec.derive_private_key(_octets(name, 64) % (ORDER - 1) + 1, CURVE)
+    # Fewer octets than the order of the base point has.
+    return ec.derive_private_key(_octets(name, curve.key_size // 8 - 1) + 1, curve)
 
 
 @functools.cache

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Who proves what with AUTH, HASH and SIG, checked from outside on what two engines said."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -10,13 +12,13 @@ from harness.capture.entries import Ike, Proof
 from harness.capture.ladder import ladder
 from harness.capture.secrets import Secrets, SharedSecret
 from harness.ike import payloads_v2 as v2
-from harness.ike.v1.configuration import Phase1, Phase1Mode, PreSharedKey
+from harness.ike.v1.configuration import Phase1, Phase1Mode, PreSharedKey, Signer
 from harness.ike.v2.connection import Settings, SharedKey
 from tests.capture.engines import Overheard, of_v1, of_v2, overheard_v2
 from tests.capture.packets import clear, frames, header, ike, ike_secret, sealed
 from tests.ike.v1.pair import Pair as PairV1
 from tests.ike.v1.pair import seil, swan
-from tests.ike.v1.test_signatures import RACOON, pair_of
+from tests.ike.v1.test_signatures import CURVES, RACOON, on_curve, pair_of
 from tests.ike.v1.test_signatures import signer as rsa_signer
 from tests.ike.v2.pair import KEY, SUN_NET, Pair
 from tests.ike.v2.test_authentication import certified
@@ -187,8 +189,15 @@ def test_hash_tells_whose_secret_is_another() -> None:
 
 
 @pytest.mark.parametrize("mode", list(Phase1Mode))
-def test_an_rsa_signature_verifies_with_the_certificate(mode: Phase1Mode) -> None:
-    said = said_by_v1(pair_of(rsa_signer("moon"), rsa_signer("sun"), replace(RACOON, mode=mode)))
+@pytest.mark.parametrize(
+    "made",
+    [rsa_signer, *(partial(on_curve, curve=one) for one in CURVES)],
+    ids=["rsa", *(one.name for one in CURVES)],
+)
+def test_a_signature_of_ikev1_verifies_with_the_certificate(
+    made: Callable[[str], Signer], mode: Phase1Mode
+) -> None:
+    said = said_by_v1(pair_of(made("moon"), made("sun"), replace(RACOON, mode=mode)))
     assert {str(one) for one in proofs(said.decrypted())} == {
         "SIG verifies with the certificate of CN=moon",
         "SIG verifies with the certificate of CN=sun",

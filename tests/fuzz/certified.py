@@ -9,24 +9,25 @@ from functools import cache
 from hashlib import sha256
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
 
 from harness.ike.certificates import load_certificates
-from harness.ike.v1.configuration import Phase1, RsaSignature
+from harness.ike.v1.configuration import Phase1
+from harness.ike.v1.configuration import Signer as SignerV1
 from harness.ike.v1.identity import name_identity
 from harness.ike.v2.connection import Anchors, Connection, Settings, Signer
 from harness.ike.v2.seam import Seam
-from harness.peers.credentials import Authority
+from harness.peers.credentials import Authority, Kind
 from tests.ike.v1 import pair as v1
 from tests.ike.v2.pair import MOON_NET, SUN_NET, Pair
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = Settings(epoch=START, half_open_limit=8, cookie_threshold=4)
 AUTHORITY = "ca.example"
-RSA_AUTHORITY = Authority(AUTHORITY, START)
+LAB_AUTHORITY = Authority(AUTHORITY, START)
 RSA_BITS = 1024
 
 
@@ -40,29 +41,29 @@ def pair(seams: tuple[Seam | None, Seam | None]) -> Pair:
     )
 
 
-def pair_v1(phase1: Phase1) -> v1.Pair:
-    """A SEIL and a strongSwan with RSA signatures, which trust one authority (RFC 2409 5.1)."""
+def pair_v1(phase1: Phase1, kind: Kind) -> v1.Pair:
+    """A SEIL and a strongSwan that sign and trust one authority (RFC 2409 5.1, RFC 4754)."""
     left, right = name_identity("seil.example"), name_identity("swan.example")
     return v1.Pair(
         v1.seil(
-            credentials=signatures("seil.example"), phase1=phase1,
+            credentials=signatures("seil.example", kind), phase1=phase1,
             local_identity=left, remote_identity=right,
         ),
         v1.swan(
-            credentials=signatures("swan.example"), phase1=phase1,
+            credentials=signatures("swan.example", kind), phase1=phase1,
             local_identity=right, remote_identity=left,
         ),
     )  # fmt: skip
 
 
 @cache
-def signatures(owner: str) -> RsaSignature:
-    """An RSA key of the owner, its certificate and the authority that is trusted."""
-    made = RSA_AUTHORITY.certify(owner, kind="rsa", rsa_bits=RSA_BITS)
+def signatures(owner: str, kind: Kind) -> SignerV1:
+    """A key of the owner, its certificate and the authority that is trusted."""
+    made = LAB_AUTHORITY.certify(owner, kind=kind, rsa_bits=RSA_BITS)
     own, anchor = (load_certificates(one.encode()) for one in (made.certificate, made.authority))
     key = load_pem_private_key(made.private_key.encode(), None)
-    assert isinstance(key, rsa.RSAPrivateKey)
-    return RsaSignature(own, key, anchor, START)
+    assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
+    return SignerV1(own, key, anchor, START)
 
 
 def _trusting(connection: Connection, owner: str) -> Connection:

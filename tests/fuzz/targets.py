@@ -28,12 +28,14 @@ from harness.ike.v1.configuration import Phase1, Phase1Mode
 from harness.ike.v2.message import Plain
 from harness.ike.v2.script import Script
 from harness.ike.wire import decode_payloads, encode_payloads
+from harness.peers.credentials import Kind
 from tests.capture import packets
 from tests.daemon.userspace import test_fuzz as plane
 from tests.fuzz import certified, services
 from tests.fuzz.inputs import EDGES, KINDS_V1, KINDS_V2, hostile, mutated, nested
 from tests.ike import test_wire_properties as codec
 from tests.ike.v1 import pair as v1
+from tests.ike.v1.test_nat_traversal import hosts
 from tests.ike.v2 import test_robustness as v2
 from tests.ike.v2.pair import MOON_NET, SUN_NET, Pair
 
@@ -46,6 +48,8 @@ PHASE1_EXCHANGES = {
     Phase1Mode.AGGRESSIVE: ExchangeTypeV1.AGGRESSIVE,
 }
 MOST_IPSEC_SAS = 64
+SIGNATURES: tuple[Kind | None, ...] = (None, "rsa", "ecdsa")
+"""With what the ends of a phase 1 sign; None is a secret."""
 ANYWHERE = Address("203.0.113.9")
 
 
@@ -168,14 +172,15 @@ def feed_v1(pair: v1.Pair, octets: bytes) -> None:
 
 
 def ikev1_authentic(random: Random, size: int, note: Note) -> None:
-    """What a peer of IKEv1 may say that has the keys."""
-    pair = pair_v1(Phase1Mode.MAIN)
+    """What a peer of IKEv1 may say that has the keys, for tunnels or in transport mode and NAT."""
+    made = random.choice((partial(pair_v1, Phase1Mode.MAIN), partial(hosts, FAST)))
+    pair = made()
     pair.up()
     for _ in range(size):
         starter = random.choice((pair.a, pair.b))
         sas = starter.endpoint.isakmp_sas()
         if not sas:
-            pair = pair_v1(Phase1Mode.MAIN)
+            pair = made()
             pair.up()
             continue
         forged = _payloads(random, KINDS_V1)
@@ -199,7 +204,8 @@ def ikev1_strangers(random: Random, size: int, note: Note) -> None:
     for _ in range(size):
         mode = random.choice(list(Phase1Mode))
         exchange = PHASE1_EXCHANGES[mode]
-        pair = _signed(mode) if random.random() < 0.7 else pair_v1(mode)
+        kind = random.choice(SIGNATURES)
+        pair = pair_v1(mode) if kind is None else _signed(mode, kind)
         sender, other = random.choice(((pair.a, pair.b), (pair.b, pair.a)))
         said: list[bytes] = []
         rule = sender.script.sent(exchange=exchange, skip=random.randrange(3))
@@ -333,8 +339,8 @@ def pair_v1(mode: Phase1Mode, seed: int = 1) -> v1.Pair:
     return v1.Pair(v1.seil(phase1=both), v1.swan(phase1=both), seed)
 
 
-def _signed(mode: Phase1Mode) -> v1.Pair:
-    return certified.pair_v1(replace(FAST, mode=mode))
+def _signed(mode: Phase1Mode, kind: Kind) -> v1.Pair:
+    return certified.pair_v1(replace(FAST, mode=mode), kind)
 
 
 def _with_secret(scripts: tuple[Script, Script]) -> Pair:

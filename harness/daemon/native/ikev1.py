@@ -18,6 +18,7 @@ from harness.daemon.native.values import traffic
 from harness.daemon.proposals import Transforms, transforms_in
 from harness.ike.address import Address
 from harness.ike.retransmission import Retransmission
+from harness.ike.signatures import SignatureFailure
 from harness.ike.transforms import PRFS, Encryption, Integrity, KeyExchange, Prf
 from harness.ike.v1.configuration import (
     Child,
@@ -30,7 +31,7 @@ from harness.ike.v1.configuration import (
     Phase1Mode,
     PreSharedKey,
     Rekeying,
-    RsaSignature,
+    Signer,
 )
 from harness.ike.v1.identity import Identity, address_identity, subnet_identity
 
@@ -63,9 +64,9 @@ def read(
     )
     if local is None:
         table.complain("local", "is one address with IKEv1, not any; write it")
-    method: PreSharedKey | RsaSignature
+    method: PreSharedKey | Signer
     if isinstance(proved, Certified):
-        method = RsaSignature(proved.chain, proved.key, proved.anchors)
+        method = _signer(table, proved)
     else:
         method = PreSharedKey(proved.octets if proved else b"")
     return Connection(
@@ -86,6 +87,14 @@ def read(
         delete_superseded_after=keep_rekeyed,
         initial_contact=table.flag("initial-contact", True),
     )
+
+
+def _signer(table: Table, proved: Certified) -> PreSharedKey | Signer:
+    try:
+        return Signer(proved.chain, proved.key, proved.anchors)
+    except SignatureFailure as failure:
+        table.complain("private-key", f"is of no use here: {failure}")
+        return PreSharedKey(b"")
 
 
 def _phase1(table: Table) -> Phase1:

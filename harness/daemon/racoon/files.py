@@ -14,7 +14,7 @@ from cryptography.x509 import Certificate
 from harness.daemon.racoon.lexer import Misplaced, Token
 from harness.ike.certificates import CertificateFailure, load_certificates
 from harness.ike.signatures import PrivateKey
-from harness.ike.v1.configuration import PreSharedKey, RsaSignature
+from harness.ike.v1.configuration import PreSharedKey, Signer
 
 LoadKey = Callable[[bytes], PrivateKey]
 """Reads a private key in PEM or DER; raises `CertificateFailure`."""
@@ -48,7 +48,7 @@ class Files:
     load_key: LoadKey
     root: Path = Path("/")
 
-    def signature(self, own: OwnCertificate, authority: Token | None) -> RsaSignature:
+    def signature(self, own: OwnCertificate, authority: Token | None) -> Signer:
         """The credentials of an end with a certificate; raises `Misplaced`."""
         chain = self._certificates(own.certificate)
         try:
@@ -61,7 +61,7 @@ class Files:
             raise Misplaced(own.key, f"this is not the key of {own.certificate}")
         named = [authority] if authority else self._linked(own.certificate)
         anchors = (one for token in named for one in self._certificates(token))
-        return RsaSignature(chain, key, tuple(dict.fromkeys(anchors)))
+        return Signer(chain, key, tuple(dict.fromkeys(anchors)))
 
     def secret(self, peer: str, asked: Token) -> PreSharedKey:
         """The preshared key of a peer, by its address; raises `Misplaced`."""

@@ -30,7 +30,7 @@ from harness.ike.v1.configuration import (
     Phase1,
     Phase1Mode,
     Rekeying,
-    RsaSignature,
+    Signer,
 )
 from harness.ike.v1.identity import Identity, address_identity, dn_identity
 
@@ -187,7 +187,7 @@ class Remote:
         if given is not None and given.identity is not None:
             return given.identity
         if given is not None and given.kind == "asn1dn":
-            if not isinstance(credentials, RsaSignature):
+            if not isinstance(credentials, Signer):
                 raise Misplaced(given.token, "asn1dn without a name needs a certificate")
             return dn_identity(subject_dn(credentials.chain[0]))
         if local is None:

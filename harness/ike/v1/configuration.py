@@ -18,6 +18,7 @@ from harness.ike.address import Address
 from harness.ike.constants_v1 import AuthenticationMethod
 from harness.ike.retransmission import Retransmission
 from harness.ike.signatures import PrivateKey
+from harness.ike.signatures_v1 import method_of
 from harness.ike.transforms import (
     Encryption,
     Integrity,
@@ -95,10 +96,11 @@ class PreSharedKey:
 
 
 @dataclass(frozen=True, slots=True)
-class RsaSignature:
-    """An end signs with the key of a certificate, and trusts the anchors (RFC 2409 5.1).
+class Signer:
+    """An end signs with the key of a certificate, and trusts the anchors (RFC 2409 5.1, RFC 4754).
 
-    `chain` is the own certificate first. `epoch` is the date at which `now` is 0.
+    `chain` is the own certificate first. Both ends have keys of one kind. `epoch` is the date at
+    which `now` is 0. Raises SignatureFailure for a key that IKEv1 does not sign with.
     """
 
     chain: tuple[Certificate, ...]
@@ -106,13 +108,16 @@ class RsaSignature:
     anchors: tuple[Certificate, ...]
     epoch: datetime = datetime(1970, 1, 1, tzinfo=UTC)
 
+    def __post_init__(self) -> None:
+        method_of(self.key)
+
     @property
     def method(self) -> int:
-        """The Authentication Method attribute."""
-        return AuthenticationMethod.RSA_SIGNATURES
+        """The Authentication Method attribute, which the key decides."""
+        return method_of(self.key)
 
 
-Credentials = PreSharedKey | RsaSignature
+Credentials = PreSharedKey | Signer
 
 
 def _ciphers(*names: str) -> tuple[Encryption, ...]:

@@ -43,8 +43,9 @@ from harness.ike.payloads_v1 import (
     Signature,
     VendorId,
 )
-from harness.ike.signatures import SignatureFailure, sign_raw_rsa, verify_raw_rsa
-from harness.ike.v1.configuration import Connection, PreSharedKey, RsaSignature
+from harness.ike.signatures import SignatureFailure
+from harness.ike.signatures_v1 import sign, signed_prf, verify
+from harness.ike.v1.configuration import Connection, PreSharedKey, Signer
 from harness.ike.v1.identity import Identity, dn_identity, read_identity
 from harness.ike.v1.isakmp_sa import IsakmpSa, build_isakmp_sa
 from harness.ike.v1.nat_traversal import (
@@ -187,7 +188,7 @@ def derive(negotiation: Negotiation) -> None:
     match n.connection.credentials:
         case PreSharedKey(secret):
             skeyid = skeyid_psk(digest, secret, n.nonce_i, n.nonce_r)
-        case RsaSignature():
+        case Signer():
             skeyid = skeyid_signature(digest, n.nonce_i, n.nonce_r, shared)
     keys = phase1_keys(digest, skeyid, shared, n.cookie_i, n.cookie_r)
     n.sa = build_isakmp_sa(n.cookie_i, n.cookie_r, n.agreed, keys)
@@ -200,12 +201,12 @@ def own_authentication(negotiation: Negotiation) -> tuple[Payload, ...]:
     match negotiation.connection.credentials:
         case PreSharedKey():
             return (Hash(digest),)
-        case RsaSignature(chain=chain, key=key):
+        case Signer(chain=chain, key=key):
             certificates = tuple(
                 Certificate(CertEncoding.X509_SIGNATURE, der(one)) for one in chain
             )
             try:
-                return (*certificates, Signature(sign_raw_rsa(key, digest)))
+                return (*certificates, Signature(sign(key, digest)))
             except SignatureFailure as failure:
                 raise Refusal(
                     Reason.AUTHENTICATION_FAILED, NotifyType.AUTHENTICATION_FAILED, str(failure)
@@ -215,7 +216,7 @@ def own_authentication(negotiation: Negotiation) -> tuple[Payload, ...]:
 def certificate_request(negotiation: Negotiation) -> tuple[Payload, ...]:
     """A request for a certificate under one of the anchors, where signatures are used."""
     match negotiation.connection.credentials:
-        case RsaSignature(anchors=anchors):
+        case Signer(anchors=anchors):
             return tuple(
                 CertificateRequest(CertEncoding.X509_SIGNATURE, one.subject.public_bytes())
                 for one in anchors
@@ -239,7 +240,7 @@ def check_peer(negotiation: Negotiation, payloads: tuple[Payload, ...], identity
         case PreSharedKey():
             if not hmac.compare_digest(needed(payloads, Hash).data, expected):
                 raise _unauthentic(f"the HASH of {identity} is wrong; is it the same secret?")
-        case RsaSignature() as credentials:
+        case Signer() as credentials:
             _check_signature(negotiation, credentials, payloads, identity, expected)
     wanted = negotiation.connection.remote_identity
     if wanted is not None and not wanted.is_who(identity):
@@ -253,7 +254,7 @@ def check_peer(negotiation: Negotiation, payloads: tuple[Payload, ...], identity
 
 def _check_signature(
     negotiation: Negotiation,
-    credentials: RsaSignature,
+    credentials: Signer,
     payloads: tuple[Payload, ...],
     identity: Identity,
     expected: bytes,
@@ -270,7 +271,8 @@ def _check_signature(
         subject = dn_identity(subject_dn(trusted.chain[0]))
         if not subject.is_who(identity):
             check_identity(trusted.chain[0], identity.id_type, identity.data)
-        verify_raw_rsa(trusted.key, needed(payloads, Signature).data, expected)
+        method = negotiation.agreed.method
+        verify(trusted.key, method, needed(payloads, Signature).data, expected)
     except CertificateFailure as failure:
         raise Refusal(
             Reason.AUTHENTICATION_FAILED, NotifyType.INVALID_CERTIFICATE, str(failure)
@@ -286,13 +288,14 @@ def _unauthentic(detail: str) -> Refusal:
 
 
 def _hash(negotiation: Negotiation, of_initiator: bool, identity: Identity) -> bytes:
-    """HASH_I or HASH_R over an identity."""
+    """HASH_I or HASH_R over an identity, as it is sent or signed."""
     n = negotiation
     assert n.sa is not None
     assert n.offer is not None
     values = Phase1Exchange(n.public_i, n.public_r, n.cookie_i, n.cookie_r, n.offer.body())
     make = hash_i if of_initiator else hash_r
-    return make(n.agreed.hash, n.sa.keys.skeyid, values, identity.payload().body())
+    digest = signed_prf(n.agreed.method, n.agreed.hash)
+    return make(digest, n.sa.keys.skeyid, values, identity.payload().body())
 
 
 def take_vendor_ids(negotiation: Negotiation, payloads: tuple[Payload, ...]) -> None:

@@ -79,7 +79,7 @@ def wishes_v1(
     match connection.credentials:
         case v1.PreSharedKey(secret):
             return replace(found, secret=secret)
-        case v1.RsaSignature(chain=chain, anchors=anchors):
+        case v1.Signer(chain=chain, anchors=anchors):
             own = _pem(chain[0]) if chain else None
             return replace(found, certificate=own, trusted=tuple(map(_pem, anchors)))
 

@@ -185,7 +185,10 @@ def _wishes(
     esp += () if child.endswith("!") else strongswan.DEFAULT_CHILD
     phase_1 = strongswan.words(ike.rstrip("!"))
     phase_1 += () if ike.endswith("!") else strongswan.DEFAULT_IKE
-    proposals = strongswan.alternatives_of(versions, phase_1, esp, mode=mode, method=method)
+    certificate = certificates.get(values.get(f"{own}cert", ""))
+    proposals = strongswan.alternatives_of(
+        versions, phase_1, esp, mode=mode, method=method, certificate=certificate
+    )
     defaults = {kind for kind in proposals if not kind.protects_ike and not child.endswith("!")}
     if not ike.endswith("!"):
         defaults |= {SaKind.ISAKMP_SA, SaKind.IKE_SA}
@@ -215,7 +218,7 @@ def _wishes(
         mode,
         method,
         secret,
-        certificates.get(values.get(f"{own}cert", "")),
+        certificate,
         tuple(trusted),
         _lifetimes(values),
         aggressive=values.get("aggressive") == "yes",

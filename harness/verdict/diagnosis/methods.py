@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from harness.ike.constants_v1 import AuthenticationMethod
 from harness.verdict.diagnosis.findings import Remedy, remedy
+from harness.verdict.diagnosis.offers import method_named
 from harness.verdict.diagnosis.wishes import Setting, Wishes
 
 
@@ -29,6 +31,23 @@ def method_remedies(
     yield from remedy(wishes, Setting.CERTIFICATE, f"<a certificate that {other} trusts>")
     issuer = issuer_of(others)
     yield from remedy(wishes, Setting.AUTHORITY, issuer or f"who issued that of {other}")
+
+
+def signatures_of(certificate: str | None) -> str:
+    """IKEv1's authentication method for the key of a certificate, in words.
+
+    RSA, which it mostly is, where that is not known.
+    """
+    if not certificate:
+        return method_named(AuthenticationMethod.RSA_SIGNATURES)
+    from harness.ike.certificates import CertificateFailure, load_certificates, public_key
+    from harness.ike.signatures import SignatureFailure
+    from harness.ike.signatures_v1 import method_of
+
+    try:
+        return method_named(method_of(public_key(load_certificates(certificate.encode())[0])))
+    except (CertificateFailure, SignatureFailure):
+        return method_named(AuthenticationMethod.RSA_SIGNATURES)
 
 
 def issuer_of(wishes: Wishes | None) -> str:

@@ -48,6 +48,9 @@ _TRANSPORT = frozenset(
 _METHODS = {
     n1.AuthenticationMethod.PRE_SHARED_KEY: "pre-shared key",
     n1.AuthenticationMethod.RSA_SIGNATURES: "RSA signatures",
+    n1.AuthenticationMethod.ECDSA_SHA256_P256: "ECDSA signatures on P-256",
+    n1.AuthenticationMethod.ECDSA_SHA384_P384: "ECDSA signatures on P-384",
+    n1.AuthenticationMethod.ECDSA_SHA512_P521: "ECDSA signatures on P-521",
 }
 
 

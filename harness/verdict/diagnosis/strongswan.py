@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from harness.verdict.diagnosis.alternatives import NONE, Alternative, Alternatives, Aspect, SaKind
+from harness.verdict.diagnosis.methods import signatures_of
 from harness.verdict.diagnosis.strongswan_proposals import (
     UnknownProposal,
     read_proposal,
@@ -57,18 +58,22 @@ def alternatives_of(
     *,
     mode: str,
     method: str,
+    certificate: str | None,
 ) -> dict[SaKind, Alternatives]:
     """What these proposals stand for, for every kind of SA that the versions have.
+
+    The end's own certificate says with what it signs.
 
     A proposal with a word that is no algorithm is left out: the daemon itself refuses it.
     """
     found: dict[SaKind, Alternatives] = {}
+    authentication = PSK if method == "psk" else signatures_of(certificate)
     wanted = {True: tuple(ike), False: tuple(child)}
     for version in versions:
         for kind in _KINDS.get(version, ()):
             read = (_read(text, kind) for text in wanted[kind.protects_ike])
             found[kind] = tuple(
-                _completed(one, kind, mode, method) for one in read if one is not None
+                _completed(one, kind, mode, authentication) for one in read if one is not None
             )
     return {kind: listed for kind, listed in found.items() if listed}
 
@@ -80,11 +85,10 @@ def _read(text: str, kind: SaKind) -> Alternative | None:
         return None
 
 
-def _completed(one: Alternative, kind: SaKind, mode: str, method: str) -> Alternative:
+def _completed(one: Alternative, kind: SaKind, mode: str, authentication: str) -> Alternative:
     """With what IKEv1 negotiates in a transform and strongSwan configures elsewhere."""
     if kind is SaKind.ISAKMP_SA:
-        words = PSK if method == "psk" else "RSA signatures"
-        return one.with_choices({Aspect.AUTHENTICATION: (words,)})
+        return one.with_choices({Aspect.AUTHENTICATION: (authentication,)})
     if kind is SaKind.IPSEC_SA:
         return one.with_choices({Aspect.MODE: (mode,)})
     return one

@@ -193,12 +193,13 @@ def _wishes(
         named[True] += strongswan.DEFAULT_IKE
     if not whole[False]:
         named[False] += strongswan.DEFAULT_CHILD
+    own_certificates = [_pem(one, certificates) for one in _listed(local, "certs")]
+    certificate = next((one for one in own_certificates if one), None)
     proposals = strongswan.alternatives_of(
-        versions, named[True], named[False], mode=mode, method=method
+        versions, named[True], named[False], mode=mode, method=method, certificate=certificate
     )
     here, there = _identity(local, section, "local"), _identity(remote, section, "remote")
     secret_name, secret = _secret(secrets, (here or "", there or ""))
-    own_certificates = [_pem(one, certificates) for one in _listed(local, "certs")]
     anchors = [_pem(one, certificates) for one in _listed(remote, "cacerts")]
     addresses = tuple(
         strongswan.addresses(",".join(_listed(section, f"{end}_addrs")))
@@ -229,7 +230,7 @@ def _wishes(
         mode,
         method,
         secret,
-        next((one for one in own_certificates if one), None),
+        certificate,
         tuple(one for one in anchors if one) or tuple(trusted),
         {
             SaKind.ISAKMP_SA: Lifetime(_isakmp_lifetime(section)),

@@ -3,6 +3,8 @@ import re
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +16,7 @@ from harness.daemon.native.lines import lines_of
 from harness.ike.v1.configuration import Lifetime, LifetimeCheck, Phase1Mode
 from harness.ike.v1.identity import address_identity, subnet_identity
 from harness.ike.v2.connection import Identity, SharedKey
+from scenarios.agreements import AUTHORITY
 
 VALID = """\
 keep-rekeyed = 2
@@ -290,3 +293,19 @@ def test_no_file_raises_anything_but_a_refusal_with_a_line(text: str) -> None:
     except ConfigurationError as refused:
         for line in str(refused).splitlines():
             assert re.match(r"a\.toml(:\d+)?: ", line), line
+
+
+def test_a_key_that_ikev1_does_not_sign_with_is_named(tmp_path: Path) -> None:
+    key = Ed25519PrivateKey.generate()
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "key.pem").write_bytes(pem)
+    (tmp_path / "cert.pem").write_text(AUTHORITY.pem)
+    signed = 'certificate = "cert.pem"\nprivate-key = "key.pem"\nauthority = "cert.pem"'
+    path = tmp_path / "moon.toml"
+    path.write_text(VALID.replace('secret = "known to both"', signed, 1))
+    with pytest.raises(ConfigurationError) as refused:
+        read_file(path, "native", Credentials(tmp_path))
+    assert (
+        f"{path}:40: connection.old.private-key: is of no use here: IKEv1 signs with a key of RSA,"
+        " or on P-256, P-384 or P-521." in str(refused.value)
+    )

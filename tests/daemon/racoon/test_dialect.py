@@ -25,7 +25,7 @@ from harness.ike.v1.configuration import (
     NatTraversal,
     Phase1Mode,
     Rekeying,
-    RsaSignature,
+    Signer,
 )
 from harness.ike.v1.events import IsakmpSaEstablished
 from harness.ike.v1.identity import (
@@ -64,7 +64,7 @@ def test_the_anonymous_configuration_is_a_responder_with_a_certificate(file):
     found = read_racoon(ANONYMOUS, file)
     (connection,) = found.v1
     assert (connection.local.host, connection.remote) == ("0.0.0.0", None)
-    assert connection.credentials == RsaSignature(
+    assert connection.credentials == Signer(
         (certificate("moon"),), connection.credentials.key, (certificate("ca", "ca"),)
     )
     assert connection.local_identity == dn_identity(subject_dn(certificate("moon")))
@@ -328,7 +328,7 @@ def test_the_same_file_read_again_is_the_same_configuration(file):
 def racoon(text: str, file: str) -> Connection:
     """The connection with a clock that begins when the certificates of the tests are valid."""
     connection = only(text, file)
-    if isinstance(connection.credentials, RsaSignature):
+    if isinstance(connection.credentials, Signer):
         credentials = replace(connection.credentials, epoch=EPOCH)
         return replace(connection, credentials=credentials)
     return connection

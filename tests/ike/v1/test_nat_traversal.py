@@ -12,7 +12,7 @@ from harness.ike.constants_v1 import EncapsulationMode, ExchangeType
 from harness.ike.payload import Payload
 from harness.ike.payloads_v1 import Identification, NatDetection, NatOriginalAddress, VendorId
 from harness.ike.script import ALWAYS
-from harness.ike.v1.configuration import NatTraversal, Rekeying
+from harness.ike.v1.configuration import NatTraversal, Phase1, Rekeying
 from harness.ike.v1.events import IsakmpSaEstablished, PathChanged, QuickModeFailed
 from harness.ike.v1.identity import OWN_ADDRESS, subnet_identity
 from harness.ike.v1.ipsec_sa import IpsecSa
@@ -180,13 +180,17 @@ def test_a_rekeyed_phase_1_behind_a_nat_starts_where_the_old_one_was():
     assert pair.b.of(IsakmpSaEstablished)[-1].nat.remote
 
 
-def hosts(**changes) -> Pair:
-    """Each end protects its own address to the other's in transport mode; `a` is behind a NAT."""
+def hosts(phase1: Phase1 | None = None, **changes) -> Pair:
+    """Each end protects its own address to the other's in transport mode; `a` is behind a NAT.
+
+    `changes` are of the child.
+    """
+    common = {"phase1": phase1 or Phase1(), "rekeying": Rekeying.ANY}
     child = replace(seil().children[0], local=OWN_ADDRESS, remote=OWN_ADDRESS, transport=True)
     child = replace(child, **changes)
     pair = Pair(
-        seil(children=(child,), rekeying=Rekeying.ANY),
-        swan(remote=None, children=(child,), rekeying=Rekeying.ANY),
+        seil(children=(child,), **common),
+        swan(remote=None, children=(child,), **common),
     )
     pair.translate = Napt()
     return pair

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Main and Aggressive Mode with RSA signatures and certificates."""
+"""Main and Aggressive Mode with signatures and certificates."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,13 +8,14 @@ from functools import cache
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
 from harness.ike.constants_v1 import NotifyType
 from harness.ike.payloads_v1 import Certificate, Hash, Signature
+from harness.ike.signatures import SignatureFailure
 from harness.ike.transforms import encryption, key_exchange, prf
-from harness.ike.v1.configuration import Phase1, Phase1Mode, RsaSignature
+from harness.ike.v1.configuration import Phase1, Phase1Mode, Signer
 from harness.ike.v1.events import IsakmpSaEstablished, Phase1Failed
 from harness.ike.v1.identity import dn_identity, name_identity
 from harness.ike.v1.reasons import Reason
@@ -23,6 +24,7 @@ from tests.ike.v1.pair import Pair, mirrored, seil, swan
 
 # `now` of a pair begins at 1000.
 EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
+CURVES = (ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1())
 RACOON = Phase1((encryption("3DES"),), (prf("HMAC_SHA1"),), (key_exchange("MODP_1024"),))
 
 
@@ -33,6 +35,12 @@ def key(name: str) -> rsa.RSAPrivateKey:
 
 @cache
 def certificate(name: str, issuer: str = "ca", days: int = 100) -> x509.Certificate:
+    return certified(name, key(name).public_key(), issuer, days)
+
+
+def certified(
+    name: str, public: rsa.RSAPublicKey | ec.EllipticCurvePublicKey, issuer: str, days: int
+) -> x509.Certificate:
     def dn(text: str) -> x509.Name:
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
@@ -40,7 +48,7 @@ def certificate(name: str, issuer: str = "ca", days: int = 100) -> x509.Certific
         x509.CertificateBuilder()
         .subject_name(dn(name))
         .issuer_name(dn(issuer))
-        .public_key(key(name).public_key())
+        .public_key(public)
         .serial_number(x509.random_serial_number())
         .not_valid_before(EPOCH - timedelta(days=1))
         .not_valid_after(EPOCH + timedelta(days=days))
@@ -50,12 +58,12 @@ def certificate(name: str, issuer: str = "ca", days: int = 100) -> x509.Certific
     return builder.sign(key(issuer), hashes.SHA256())
 
 
-def signer(name: str, issuer: str = "ca", days: int = 100) -> RsaSignature:
+def signer(name: str, issuer: str = "ca", days: int = 100) -> Signer:
     own = certificate(name, issuer, days)
-    return RsaSignature((own,), key(name), (certificate("ca", "ca"),), EPOCH)
+    return Signer((own,), key(name), (certificate("ca", "ca"),), EPOCH)
 
 
-def pair_of(a: RsaSignature, b: RsaSignature, phase1: Phase1 = RACOON) -> Pair:
+def pair_of(a: Signer, b: Signer, phase1: Phase1 = RACOON) -> Pair:
     return Pair(
         seil(
             credentials=a, phase1=phase1, local_identity=name_identity("moon"),
@@ -79,6 +87,57 @@ def test_certificates_and_signatures_take_the_place_of_the_hash(mode):
     assert Certificate in kinds
     assert Signature in kinds
     assert Hash not in kinds[: kinds.index(Signature)]
+
+
+@pytest.mark.parametrize("mode", list(Phase1Mode))
+@pytest.mark.parametrize(
+    "curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()], ids=lambda one: one.name
+)
+def test_the_curve_of_a_key_decides_the_method_and_the_hash_that_is_signed(mode, curve):
+    pair = pair_of(*(on_curve(name, curve) for name in ("moon", "sun")), replace(RACOON, mode=mode))
+    ours = Transcript(pair.a)
+    pair.up()
+    assert mirrored(pair.a, pair.b)
+    chosen = pair.a.only(IsakmpSaEstablished).choice
+    method = {256: 9, 384: 10, 521: 11}[curve.key_size]
+    assert (chosen.method, chosen.hash) == (method, prf("HMAC_SHA1"))
+    (signature,) = (
+        one for plain in ours.plain for one in plain.payloads if isinstance(one, Signature)
+    )
+    assert len(signature.data) == 2 * ((curve.key_size + 7) // 8)
+
+
+def on_curve(name: str, curve: ec.EllipticCurve) -> Signer:
+    secret = ec.generate_private_key(curve)
+    own = certified(name, secret.public_key(), "ca", 100)
+    return replace(signer(name), chain=(own,), key=secret)
+
+
+def test_keys_on_two_curves_do_not_meet():
+    pair = pair_of(on_curve("moon", ec.SECP256R1()), on_curve("sun", ec.SECP384R1()))
+    pair.initiate()
+    pair.run()
+    failed = pair.b.only(Phase1Failed)
+    assert failed.reason is Reason.NO_PROPOSAL_CHOSEN
+    assert "ECDSA_SHA256_P256" in failed.detail
+    assert "ECDSA_SHA384_P384" in failed.detail
+
+
+def test_a_key_that_is_not_for_the_method_that_was_agreed_on_proves_nothing():
+    moon = on_curve("moon", ec.SECP256R1())
+    pair = pair_of(
+        replace(moon, chain=on_curve("moon", ec.SECP384R1()).chain), on_curve("sun", ec.SECP256R1())
+    )
+    pair.initiate()
+    pair.run()
+    failed = pair.b.only(Phase1Failed)
+    assert failed.reason is Reason.AUTHENTICATION_FAILED
+    assert "for ECDSA_SHA384_P384, not for ECDSA_SHA256_P256" in failed.detail
+
+
+def test_a_key_that_ikev1_cannot_sign_with_is_refused_at_once():
+    with pytest.raises(SignatureFailure, match="RSA, or on P-256, P-384 or P-521"):
+        replace(signer("moon"), key=ed25519.Ed25519PrivateKey.generate())
 
 
 def test_a_distinguished_name_is_an_identity():

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.peers.connection import Connection
+from harness.peers.credentials import Kind
 from harness.peers.ikelabd.native import native_file
 from harness.peers.strongswan.connections import ipsec_conf, load_conn, swanctl_conf
 from harness.verdict.diagnosis.alternatives import Alternative, Aspect, SaKind
@@ -128,17 +129,18 @@ def given_files(files) -> Given:
     return Given("moon", {one.path: one.text for one in files})
 
 
-def certified() -> Connection:
-    """With RSA, which IKEv1 can authenticate with too."""
+def certified(kind: Kind) -> Connection:
     connection = NET_NET
     for node, side in connection.sides.items():
-        credentials = AUTHORITY.certify(side.local.identity, kind="rsa")
+        credentials = AUTHORITY.certify(side.local.identity, kind=kind)
         connection = connection.authenticated_by(credentials, on=node)
     return connection
 
 
 @pytest.mark.parametrize("version", [1, 2])
-@pytest.mark.parametrize("connection", [NET_NET, certified()], ids=["psk", "x509"])
+@pytest.mark.parametrize(
+    "connection", [NET_NET, certified("rsa"), certified("ecdsa")], ids=["psk", "rsa", "ecdsa"]
+)
 def test_every_dialect_says_the_same_of_one_side(connection: Connection, version: int) -> None:
     ike = {"version": version}
     if version == 1:
