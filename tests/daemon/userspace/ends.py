@@ -5,20 +5,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
+from typing import Any
 
+from harness.capture.frames import Esp, dissect
+from harness.capture.recording import Frame
 from harness.daemon.data_plane import PlaneEvent
 from harness.daemon.sa_pair import SaPair
 from harness.daemon.sockets import open_sockets
 from harness.daemon.userspace.plane import UserspacePlane
-from harness.ike.address import Datagram, Path
+from harness.ike.address import Address, Datagram, Path
 from harness.ike.esp import EspSa
 from harness.ike.traffic_selectors import TrafficSelector
 from harness.ike.transforms import Encryption, Integrity, encryption, integrity
 from harness.network.network import Network
 from harness.network.node import Node
+from harness.network.spawner import Spawner
+from harness.network.topologies import MOON_SUN
+from harness.network.topology import Topology
+from tests.network.conftest import Lab
 
 GCM = encryption("AES_GCM_16_128")
 CBC, SHA = encryption("AES_CBC_128"), integrity("HMAC_SHA2_256_128")
@@ -27,6 +34,10 @@ WITHIN = 10.0
 
 def selectors(*networks: str) -> tuple[TrafficSelector, ...]:
     return tuple(TrafficSelector.of(ip_network(network)) for network in networks)
+
+
+WAN = Path(Address("192.168.0.1", 4500), Address("192.168.0.2", 4500))
+MOON_NET, SUN_NET = selectors("10.1.0.0/16"), selectors("10.2.0.0/16")
 
 
 def esp_sa(
@@ -115,3 +126,21 @@ async def end(node: Node) -> AsyncIterator[End]:
 async def ends(network: Network, first: str, second: str) -> AsyncIterator[tuple[End, End]]:
     async with end(network.node(first)) as one, end(network.node(second)) as two:
         yield one, two
+
+
+Body = Callable[[Network, End, End], Coroutine[Any, Any, None]]
+
+
+def between_gateways(lab: Lab, body: Body, topology: Topology = MOON_SUN) -> None:
+    async def run(spawner: Spawner) -> None:
+        async with (
+            Network.up(topology, spawner) as network,
+            ends(network, "moon", "sun") as (moon, sun),
+        ):
+            await body(network, moon, sun)
+
+    lab.run(run)
+
+
+def carries_esp(frame: Frame) -> bool:
+    return isinstance(dissect(frame.data).carried, Esp)

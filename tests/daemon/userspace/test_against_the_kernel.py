@@ -17,8 +17,17 @@ from harness.network.network import Network
 from harness.network.node import Node
 from harness.network.spawner import Spawner
 from harness.network.topologies import HOST_TO_HOST, MOON_SUN
-from tests.daemon.userspace.ends import CBC, GCM, SHA, end, pairs, selectors
-from tests.daemon.userspace.test_plane import MOON_NET, SUN_NET, WAN
+from tests.daemon.userspace.ends import (
+    CBC,
+    GCM,
+    MOON_NET,
+    SHA,
+    SUN_NET,
+    WAN,
+    end,
+    pairs,
+    selectors,
+)
 from tests.network.conftest import Lab
 
 pytestmark = pytest.mark.needs("esp")
