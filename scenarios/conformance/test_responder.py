@@ -85,7 +85,8 @@ def test_first_answer(lab: Lab, sun: Peer) -> None:
             forged = with_each(Authentication, of_zeros)
             script.sent(exchange=IKE_AUTH, response=True).replace(forged)
             net.moon.fails_to_initiate(NAME)
-            net.sun.await_ike_down(NAME)
+            refused = int.from_bytes(wan.ike[-1].initiator_spi, "big")
+            net.sun.await_ike_down(NAME, initiator_spi=refused)
             assert list(net.moon.sas()) == []
 
 
@@ -160,8 +161,9 @@ def comes_up_and_goes(net: Net) -> None:
     before = len(net.wire("wan").exchanges)
     net.moon.initiate(NAME)
     assert IkeAuth(MOON, SUN) in net.wire("wan").exchanges[before:]
+    (ike,) = (one for one in net.moon.sas() if one.state.lower() == "established")
     net.moon.delete_ike(NAME)
-    net.sun.await_ike_down(NAME)
+    net.sun.await_ike_down(NAME, initiator_spi=ike.initiator_spi)
 
 
 def answers(net: Net) -> None:
