@@ -302,6 +302,7 @@ class Ikev1:
         yield Install(pair, hold)
         whose = isakmp.whose if isakmp else (sa.connection, None)
         self._ipsec[pair.inbound.spi] = _Ipsec(sa, view, hold, whose)
+        self._reqids.taken(reqid)
         if not hold:
             yield from self._complete(view)
 
@@ -325,6 +326,7 @@ class Ikev1:
         record = self._ipsec.pop(spi, None)
         if record is None:
             return
+        self._reqids.released(record.view.reqid)
         yield Remove(record.view, replaced=False)
         replaced = any(one.view.reqid == record.view.reqid for one in self._ipsec.values())
         if not replaced:

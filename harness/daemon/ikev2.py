@@ -307,6 +307,7 @@ class Ikev2:
             child.name, ike.connection, pair.inbound.spi, pair.outbound.spi, reqid, ike.unique
         )
         self._children[pair.inbound.spi] = _Child(event.ike, view)
+        self._reqids.taken(reqid)
         yield Install(pair, event.hold)
         old = int.from_bytes(event.rekeyed, "big") if event.rekeyed else 0
         if old in self._children:
@@ -318,6 +319,7 @@ class Ikev2:
         record = self._children.pop(spi, None)
         if record is None:
             return
+        self._reqids.released(record.view.reqid)
         replaced = reason is events.Reason.REKEYED
         yield Remove(record.view, replaced)
         if not replaced:

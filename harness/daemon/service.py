@@ -213,7 +213,9 @@ class Service:
         await self._watch_addresses()
         self._enforcement.keep = wanted.keep_rekeyed
         for child in [one for one in self._routes if wanted.startup.get(one) != "route"]:
-            await self._enforcement.plane.unprotect(self._routes.pop(child).reqid)
+            reqid = self._routes.pop(child).reqid
+            await self._enforcement.plane.unprotect(reqid)
+            self._reqids.released(reqid)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL):
                 await self.until(lambda: not any(ike.name in changed for ike in self._living()))
@@ -299,6 +301,7 @@ class Service:
             self.tell(Trouble(f"the traffic of {child} is not protected: {refusal}"))
         else:
             self._routes[child] = route
+            self._reqids.taken(route.reqid)
 
     # What goes out.
 
