@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from harness.kernel.errors import MalformedMessage
@@ -82,6 +83,7 @@ def write_aead(algorithm: Algorithm) -> bytes:
     )
 
 
+@lru_cache(maxsize=256)
 def _name(data: bytes) -> str:
     name = data.split(b"\0", 1)[0]
     if not name or len(name) > LONGEST_NAME or not name.isascii():

@@ -251,7 +251,7 @@ def _sa_updated(message: Message) -> SaUpdated:
 
 
 def _sa_deleted(message: Message) -> SaDeleted:
-    read_sa_id(message.payload, {})
+    SA_ID.unpack(message.payload)
     attributes = message.attributes(SA_ID.size)
     body = attributes.get(Attribute.SA)
     if body is None:

@@ -83,8 +83,7 @@ def write_lifetimes(lifetimes: Lifetimes) -> bytes:
 
 def read_usage(data: bytes) -> Usage:
     """The counters in an xfrm_lifetime_cur; raises MalformedMessage."""
-    record = LIFETIME_CURRENT.unpack(data)
-    return Usage(record.bytes, record.packets, record.add_time, record.use_time)
+    return Usage(*LIFETIME_CURRENT.unpack(data))
 
 
 def write_usage(usage: Usage) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pyroute2.netlink import nlmsg
 
@@ -135,9 +135,11 @@ MESSAGES: Mapping[MessageType, type[XfrmMessage]] = {
 """pyroute2's `msg_map`: the class for each type of message."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message as it came: its header, and its body and attributes as bytes still."""
+class Message(NamedTuple):
+    """One message as it came: its header, and its body and attributes as bytes still.
+
+    A tuple, because there is one for each event of a run.
+    """
 
     type: int
     flags: int

@@ -58,6 +58,19 @@ U8 = struct.Struct("=B")
 U32 = struct.Struct("=I")
 U64 = struct.Struct("=Q")
 EVERY_BIT = 0xFFFFFFFF
+USUAL = frozenset(
+    (
+        Attribute.ALG_AEAD,
+        Attribute.ALG_AUTH,
+        Attribute.ALG_AUTH_TRUNC,
+        Attribute.ALG_CRYPT,
+        Attribute.LASTUSED,
+        Attribute.REPLAY_ESN_VAL,
+        Attribute.REPLAY_VAL,
+        Attribute.SA,
+    )
+)
+"""The attributes that nearly every SA comes with, and what holds it in news of its end."""
 
 
 def read_sa(body: bytes, attributes: Attributes) -> SecurityAssociation:
@@ -66,6 +79,8 @@ def read_sa(body: bytes, attributes: Attributes) -> SecurityAssociation:
     identity = ID.unpack(info.id)
     family = info.family or AF_INET
     esn, flags = _read_flags(info.flags)
+    # Looked for only where there is any: there is an SA with each event.
+    unusual = {} if attributes.keys() <= USUAL else _read_unusual(attributes, family)
     return SecurityAssociation(
         spi=identity.spi,
         source=read_address(info.saddr, family),
@@ -77,23 +92,15 @@ def read_sa(body: bytes, attributes: Attributes) -> SecurityAssociation:
         encryption=_optional(attributes, Attribute.ALG_CRYPT, read_algorithm),
         integrity=_read_integrity(attributes),
         aead=_optional(attributes, Attribute.ALG_AEAD, read_aead),
-        compression=_optional(attributes, Attribute.ALG_COMP, read_algorithm),
         lifetimes=read_lifetimes(info.lft),
         current=read_usage(info.curlft),
         replay=_read_replay(attributes, info.replay_window),
         esn=esn,
         flags=flags,
-        extra_flags=_read_extra_flags(read_u32(attributes, Attribute.SA_EXTRA_FLAGS) or 0),
-        mark=read_mark(attributes),
-        output_mark=_read_output_mark(attributes),
-        if_id=read_u32(attributes, Attribute.IF_ID),
-        encapsulation=_optional(attributes, Attribute.ENCAP, _encapsulation_of(family)),
         statistics=_read_faults(info.stats),
         acquire_sequence=info.seq,
-        direction=_read_direction(attributes),
-        tfc_padding=read_u32(attributes, Attribute.TFCPAD) or 0,
-        care_of=_optional(attributes, Attribute.COADDR, lambda data: read_address(data, family)),
         last_used=read_number(attributes, Attribute.LASTUSED, U64),
+        **unusual,
     )
 
 
@@ -228,6 +235,20 @@ def _attributes_of(sa: SecurityAssociation, long_replay: bool) -> Mapping[Attrib
     if sa.care_of:
         attributes[Attribute.COADDR] = write_address(sa.care_of)
     return attributes
+
+
+def _read_unusual(attributes: Attributes, family: int) -> dict[str, Any]:
+    return {
+        "compression": _optional(attributes, Attribute.ALG_COMP, read_algorithm),
+        "extra_flags": _read_extra_flags(read_u32(attributes, Attribute.SA_EXTRA_FLAGS) or 0),
+        "mark": read_mark(attributes),
+        "output_mark": _read_output_mark(attributes),
+        "if_id": read_u32(attributes, Attribute.IF_ID),
+        "encapsulation": _optional(attributes, Attribute.ENCAP, _encapsulation_of(family)),
+        "direction": _read_direction(attributes),
+        "tfc_padding": read_u32(attributes, Attribute.TFCPAD) or 0,
+        "care_of": _optional(attributes, Attribute.COADDR, lambda data: read_address(data, family)),
+    }
 
 
 def _optional(attributes: Attributes, kind: Attribute, read: Callable[[bytes], T]) -> T | None:

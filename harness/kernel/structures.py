@@ -23,10 +23,16 @@ class Layout:
         self.name = name
         self.fields = fields
         self.size = sum(struct.calcsize(f"={form.lstrip('>')}") for _, form in fields)
-        # One struct has one byte order, so network-order fields are taken as bytes first.
-        self._network = [index for index, (_, form) in enumerate(fields) if form[0] == ">"]
+        # A struct has one byte order: where there are both, network order is taken as bytes first.
+        mixed = any(form[-1] not in "sB" and form[0] != ">" for _, form in fields)
+        network = [index for index, (_, form) in enumerate(fields) if form[0] == ">"]
+        self._network = network if mixed else []
         self._struct = struct.Struct(
-            "=" + "".join(_as_bytes(form) if form[0] == ">" else form for _, form in fields)
+            ("=" if mixed else ">")
+            + "".join(
+                _as_bytes(form) if mixed and form[0] == ">" else form.lstrip(">")
+                for _, form in fields
+            )
         )
         self._record: Any = namedtuple(name, [field for field, _ in fields])  # type: ignore[misc]
         self._zero = {field: b"" if form[-1] == "s" else 0 for field, form in fields}
@@ -60,8 +66,9 @@ class Layout:
             complete = list(values)
             for index in self._network:
                 complete[index] = int.from_bytes(complete[index], "big")
-            return self._record._make(complete)
-        return self._record._make(values)
+            return tuple.__new__(self._record, complete)
+        # What `_make` does too, after it has counted values that can only be as many as fields.
+        return tuple.__new__(self._record, values)
 
     def _misfit(self, values: dict[str, Any]) -> str:
         for name, form in self.fields:

@@ -8,6 +8,7 @@ which in an emulated hour of rekeys costs as much as the rekeys themselves.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 Section = Mapping[str, Any]
@@ -31,6 +32,8 @@ def read_section(data: bytes) -> Section:
     Names have lengths of one octet, values of two in network order (README.md of strongSwan's vici
     plugin). Raises MalformedSection.
     """
+    # One slice a text: nearly every message is ASCII, which is decoded as a whole.
+    texts = data.decode("ascii") if data.isascii() else _Texts(data)
     section: dict[str, Any] = {}
     around: list[dict[str, Any]] = []
     items: list[str] | None = None
@@ -41,21 +44,21 @@ def read_section(data: bytes) -> Section:
             if kind == KEY_VALUE and items is None:
                 name, value = at + 2, at + 2 + data[at + 1]
                 at = value + 2 + (data[value] << 8 | data[value + 1])
-                section[_text(data[name:value])] = _text(data[value + 2 : at])
+                section[texts[name:value]] = texts[value + 2 : at]
             elif kind == LIST_ITEM and items is not None:
                 value = at + 1
                 at = value + 2 + (data[value] << 8 | data[value + 1])
-                items.append(_text(data[value + 2 : at]))
+                items.append(texts[value + 2 : at])
             elif kind == SECTION_START and items is None:
                 name, at = at + 2, at + 2 + data[at + 1]
                 inner: dict[str, Any] = {}
-                section[_text(data[name:at])] = inner
+                section[texts[name:at]] = inner
                 around.append(section)
                 section = inner
             elif kind == LIST_START and items is None:
                 name, at = at + 2, at + 2 + data[at + 1]
                 items = []
-                section[_text(data[name:at])] = items
+                section[texts[name:at]] = items
             elif kind == SECTION_END and items is None:
                 section = around.pop()
                 at += 1
@@ -71,5 +74,11 @@ def read_section(data: bytes) -> Section:
     return section
 
 
-def _text(octets: bytes) -> str:
-    return octets.decode("utf-8", "replace")
+@dataclass(frozen=True)
+class _Texts:
+    """Octets that are text in parts, each of which is decoded when it is taken."""
+
+    octets: bytes
+
+    def __getitem__(self, part: slice) -> str:
+        return self.octets[part].decode("utf-8", "replace")
