@@ -21,14 +21,16 @@ def next_deadline(sa: IkeSa) -> float | None:
     instants = [at for at, _ in sa.delayed]
     if sa.requests.pending is not None:
         instants.append(sa.requests.pending.due)
-    if sa.expires_at is not None:
-        instants.append(sa.expires_at)
+    if sa.times.expires_at is not None:
+        instants.append(sa.times.expires_at)
     if sa.alive:
         if _keeps_alive(sa):
-            instants.append(sa.spoke + sa.host.settings.keepalive)
-        instants.extend(at for at in (sa.rekey_at, sa.reauthenticate_at) if at is not None)
+            instants.append(sa.times.spoke + sa.host.settings.keepalive)
+        instants.extend(
+            at for at in (sa.times.rekey_at, sa.times.reauthenticate_at) if at is not None
+        )
         if sa.connection.dpd_after is not None and sa.requests.pending is None:
-            instants.append(sa.heard + sa.connection.dpd_after)
+            instants.append(sa.times.heard + sa.connection.dpd_after)
         for record in sa.children:
             instants.extend(at for at in (record.rekey_at, record.expires_at) if at is not None)
     return min(instants, default=None)
@@ -36,13 +38,13 @@ def next_deadline(sa: IkeSa) -> float | None:
 
 def pass_time(sa: IkeSa, now: float) -> bool:
     """Do what is due; False where the IKE SA must be forgotten."""
-    if sa.expires_at is not None and now >= sa.expires_at:
+    if sa.times.expires_at is not None and now >= sa.times.expires_at:
         if sa.state is IkeState.CLOSED:
             return False
         if sa.state in (IkeState.HALF_OPEN, IkeState.CONNECTING):
             sa.fail(Reason.TIMEOUT, now)
             return False
-        sa.expires_at = None
+        sa.times.expires_at = None
         sa.queue(DeleteIke(Reason.EXPIRED), now)
     if sa.requests.due(now):
         _repeat(sa, now)
@@ -52,8 +54,8 @@ def pass_time(sa: IkeSa, now: float) -> bool:
             sa.queue(task, now)
     if sa.alive:
         _lifetimes(sa, now)
-        if _keeps_alive(sa) and now >= sa.spoke + sa.host.settings.keepalive:
-            sa.spoke = now
+        if _keeps_alive(sa) and now >= sa.times.spoke + sa.host.settings.keepalive:
+            sa.times.spoke = now
             sa.host.keep_alive(sa.path)
     return True
 
@@ -85,7 +87,7 @@ def _reauthenticate(sa: IkeSa, now: float) -> None:
         sa.path.remote.on_port(IKE_PORT if wanted is None else wanted.port),
     )
     new = IkeSa(sa.host, sa.connection, path, sa.host.new_ike_spi(), initiator=True, now=now)
-    new.replaces = sa.spi
+    new.lineage.replaces = sa.spi
     new.first_child = next(iter(carried(sa)), None)
     sa.host.adopt(new)
     new.queue(InitTask(), now)
@@ -109,14 +111,14 @@ def _lifetimes(sa: IkeSa, now: float) -> None:
             record.expires_at = None
             reason = Reason.REKEYED if record.state is ChildState.REKEYED else Reason.EXPIRED
             sa.queue(DeleteChild(record.sa.inbound_spi, reason), now)
-    if sa.rekey_at is not None and now >= sa.rekey_at:
-        sa.rekey_at = None
+    if sa.times.rekey_at is not None and now >= sa.times.rekey_at:
+        sa.times.rekey_at = None
         sa.queue(RekeyIke(), now)
-    if sa.reauthenticate_at is not None and now >= sa.reauthenticate_at:
+    if sa.times.reauthenticate_at is not None and now >= sa.times.reauthenticate_at:
         # Once more where it comes to nothing.
-        sa.reauthenticate_at = now + sa.host.settings.half_open_lifetime
+        sa.times.reauthenticate_at = now + sa.host.settings.half_open_lifetime
         if sa.original_initiator and not being_replaced(sa):
             _reauthenticate(sa, now)
     silence = sa.connection.dpd_after
-    if silence is not None and sa.requests.pending is None and now >= sa.heard + silence:
+    if silence is not None and sa.requests.pending is None and now >= sa.times.heard + silence:
         sa.queue(_liveness_check(sa), now)

@@ -17,16 +17,16 @@ def become_established(sa: IkeSa, now: float, rekeyed: bytes | None = None) -> N
     sa.handshake = None
     sa.announced = True
     connection = sa.connection
-    sa.expires_at = None if connection.lifetime is None else now + connection.lifetime
+    sa.times.expires_at = None if connection.lifetime is None else now + connection.lifetime
     if connection.rekey_after is not None:
-        sa.rekey_at = now + earlier(sa.host.draw, connection.rekey_after, connection.jitter)
+        sa.times.rekey_at = now + earlier(sa.host.draw, connection.rekey_after, connection.jitter)
     if connection.reauthenticate_after is not None:
         # A rekeying proves nothing anew.
         old = None if rekeyed is None else sa.host.ike_sa(rekeyed)
-        sa.reauthenticate_at = (
+        sa.times.reauthenticate_at = (
             now + earlier(sa.host.draw, connection.reauthenticate_after, connection.jitter)
             if old is None
-            else old.reauthenticate_at
+            else old.times.reauthenticate_at
         )
     sa.emit(
         IkeSaEstablished(

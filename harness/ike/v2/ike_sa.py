@@ -18,6 +18,7 @@ from harness.ike.transforms import KeyExchange
 from harness.ike.v2.child_sa import ChildRecord, ChildTable
 from harness.ike.v2.collisions import Collision
 from harness.ike.v2.connection import ChildConfig, Connection, Identity
+from harness.ike.v2.envelope import Envelope
 from harness.ike.v2.events import (
     ChildSaRemoved,
     Event,
@@ -29,13 +30,13 @@ from harness.ike.v2.events import (
     Reason,
     Refused,
 )
-from harness.ike.v2.fragments import Reassembly
 from harness.ike.v2.host import Answer, Host, Task
 from harness.ike.v2.keys import KeySet
+from harness.ike.v2.lineage import Lineage
 from harness.ike.v2.message import Arrival, Plain, Sent
 from harness.ike.v2.nat_detection import NatSituation
-from harness.ike.v2.opening import Broken, open_message
-from harness.ike.v2.sealing import Sealer, clear_octets
+from harness.ike.v2.opening import Broken
+from harness.ike.v2.times import Times
 from harness.ike.v2.unfinished import Unfinished
 from harness.ike.v2.window import RequestWindow, ResponseWindow
 from harness.ike.wire import VERSION_2, Message
@@ -110,7 +111,7 @@ class IkeSa:
         self.seen_as: bytes | None = None
         self.abilities = Abilities()
         self.handshake: Handshake | None = Handshake()
-        self.keys: KeySet | None = None
+        self.envelope = Envelope(host.draw)
         self.children = ChildTable()
         self.requests: RequestWindow[Task] = RequestWindow(host.settings.retransmission)
         self.responses = ResponseWindow()
@@ -118,21 +119,12 @@ class IkeSa:
         self.delayed: list[tuple[float, Task]] = []
         self.collision: Collision | None = None
         self.first_child: ChildConfig | None = None
-        self.predecessor: bytes | None = None
-        self.successor: bytes | None = None
-        self.replaces: bytes | None = None
+        self.lineage = Lineage()
         self.followups: dict[bytes, Unfinished] = {}
         self.following: Task | None = None
         self.announced = False
-        self.heard = now
-        self.spoke = now
-        self.rekey_at: float | None = None
-        self.reauthenticate_at: float | None = None
-        self.expires_at: float | None = None
+        self.times = Times(heard=now, spoke=now)
         self.last_request: Sent | None = None
-        self._sealer: Sealer | None = None
-        self._former: tuple[int, Sealer | None] = (0, None)
-        self._parts = {False: Reassembly(), True: Reassembly()}
 
     @property
     def spi_i(self) -> bytes:
@@ -143,6 +135,11 @@ class IkeSa:
     def spi_r(self) -> bytes:
         """The original responder's SPI."""
         return self.peer_spi if self.initiator else self.spi
+
+    @property
+    def keys(self) -> KeySet | None:
+        """What messages are sealed with and CHILD_SAs are made of; None before IKE_SA_INIT."""
+        return self.envelope.keys
 
     @property
     def alive(self) -> bool:
@@ -161,13 +158,8 @@ class IkeSa:
         self.host.emit(event)
 
     def use_keys(self, keys: KeySet) -> None:
-        """Seal and open with these keys from now on.
-
-        Requests that were answered under the keys before may still be repeated (RFC 9370 2.2.2).
-        """
-        self.keys = keys
-        self._former = (self.responses.expected, self._sealer)
-        self._sealer = Sealer(*keys.protections(initiator=self.initiator), self.host.draw)
+        """Seal and open with these keys from now on, but for requests that were answered."""
+        self.envelope.use(keys, initiator=self.initiator, until=self.responses.expected)
         self.emit(IkeKeysDerived(self.spi, self.spi_i, self.spi_r, keys.suite, keys.keys))
 
     def queue(self, task: Task, now: float, *, first: bool = False) -> None:
@@ -200,7 +192,7 @@ class IkeSa:
         sent = self.send(task.exchange, self.requests.next_id, payloads, self.path, response=False)
         self.last_request = sent
         self.requests.sent(task, task.exchange, sent.messages, now)
-        self.spoke = now
+        self.times.spoke = now
         self.host.touch(self)
 
     def send(
@@ -219,15 +211,10 @@ class IkeSa:
         )
         plain = Plain(message, protected=exchange != ExchangeType.IKE_SA_INIT)
         changed = self.host.seam.sending(plain)
-        messages = () if changed is None else self._octets(changed)
+        size = self.host.settings.fragment_size if self.abilities.fragmentation else 0
+        messages = () if changed is None else self.envelope.seal(changed, size)
         self.host.transmit(changed or plain, messages, path)
         return Sent(changed or plain, messages)
-
-    def _octets(self, plain: Plain) -> tuple[bytes, ...]:
-        if not plain.protected or self._sealer is None:
-            return (clear_octets(plain),)
-        size = self.host.settings.fragment_size if self.abilities.fragmentation else 0
-        return self._sealer.seal(plain, size)
 
     def reply(self, arrival: Arrival, answer: Answer) -> Sent:
         """Answer the request that is next, along the path that it came."""
@@ -264,7 +251,7 @@ class IkeSa:
         arrival = self._opened(message, octets, path, arrived)
         if arrival is None:
             return
-        self.heard = now
+        self.times.heard = now
         if response:
             self._take_response(arrival, now)
         else:
@@ -276,7 +263,7 @@ class IkeSa:
         task = self.requests.pending.task
         error = arrival.notify(NotifyType.INVALID_SYNTAX)
         self.requests.answered()
-        self._parts[True].clear()
+        self.envelope.forget_fragments(response=True)
         if error is not None and arrival.plain.protected:
             self.fail(Reason.INVALID_SYNTAX, now, NotifyType.INVALID_SYNTAX)
             task.abandon(self, Reason.INVALID_SYNTAX)
@@ -291,7 +278,7 @@ class IkeSa:
             return
         if self.state is IkeState.CLOSED:
             return
-        self._parts[False].clear()
+        self.envelope.forget_fragments(response=False)
         self.follow(arrival.path)
         scripted = self.host.seam.answering(arrival.plain)
         if scripted is not None:
@@ -318,27 +305,25 @@ class IkeSa:
         self, message: Message, octets: bytes, path: Path, arrived: Datagram
     ) -> Arrival | None:
         """The message in clear and through the seam; None where nothing can be made of it yet."""
-        response = bool(message.flags & Flag.RESPONSE)
-        until, former = self._former
-        sealer = former if not response and message.message_id < until else self._sealer
-        found = open_message(message, octets, path, sealer, self._parts[response])
+        found = self.envelope.open(message, octets, path)
         if found is None:
             return None
         if isinstance(found, Broken):
             self.emit(Refused(arrived.source, found.why))
             if found.answer is not None and found.authentic:
-                self._refuse(message, path, found.answer, response=response)
+                self._refuse(message, path, found.answer)
             return None
         plain = self.host.seam.receiving(found.plain, arrived)
         return None if plain is None else replace(found, plain=plain)
 
-    def _refuse(self, message: Message, path: Path, notify: Notify, *, response: bool) -> None:
+    def _refuse(self, message: Message, path: Path, notify: Notify) -> None:
         """Answer an authentic message that broke the rules; INVALID_SYNTAX is fatal (2.21.3)."""
+        response = bool(message.flags & Flag.RESPONSE)
         if not response and self.responses.is_next(message.message_id):
             sent = self.send(message.exchange, message.message_id, (notify,), path, response=True)
             self.responses.answered(sent)
         if notify.notify_type == NotifyType.INVALID_SYNTAX and self.state is not IkeState.CLOSED:
-            self.fail(Reason.INVALID_SYNTAX, self.heard, notify.notify_type)
+            self.fail(Reason.INVALID_SYNTAX, self.times.heard, notify.notify_type)
 
     # Ending
 
@@ -353,7 +338,7 @@ class IkeSa:
         if self.state is IkeState.CLOSED:
             return
         self.state = IkeState.CLOSED
-        self.expires_at = now + self.host.settings.linger
+        self.times.expires_at = now + self.host.settings.linger
         self.handshake = None
         for record in self.children:
             self.remove_child(record, Reason.IKE_SA_CLOSED)

@@ -63,7 +63,7 @@ def respond_to_init(
         now=now,
         peer_spi=spi_i,
     )
-    sa.expires_at = now + host.settings.half_open_lifetime
+    sa.times.expires_at = now + host.settings.half_open_lifetime
     host.adopt(sa)
     sa.use_keys(
         first_key_set(selection.suite, prf, SaOrigin(nonce, own_nonce, sa.spi_i, sa.spi_r), shared)

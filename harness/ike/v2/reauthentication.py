@@ -53,7 +53,7 @@ def take_over(sa: IkeSa, now: float, made: str | None) -> None:
 
 def replaced_by(sa: IkeSa) -> IkeSa | None:
     """The IKE SA whose place this one takes, while it is there."""
-    old = None if sa.replaces is None else sa.host.ike_sa(sa.replaces)
+    old = None if sa.lineage.replaces is None else sa.host.ike_sa(sa.lineage.replaces)
     return old if old is not None and old.alive else None
 
 
@@ -70,6 +70,6 @@ def carried(sa: IkeSa) -> tuple[ChildConfig, ...]:
 def being_replaced(sa: IkeSa) -> bool:
     """Whether a new IKE SA is on its way to take the place of this one."""
     return any(
-        other.replaces == sa.spi and other.state is not IkeState.CLOSED
+        other.lineage.replaces == sa.spi and other.state is not IkeState.CLOSED
         for other in sa.host.all_sas()
     )

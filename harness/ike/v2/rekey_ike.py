@@ -107,7 +107,7 @@ class RekeyIke:
         collision = sa.collision
         other = None if collision is None else sa.host.ike_sa(collision.spi)
         own = Contender(offer.nonce, nonce)
-        if sa.state is IkeState.CLOSED or sa.successor is not None:
+        if sa.state is IkeState.CLOSED or sa.lineage.successor is not None:
             # The peer's SA took over meanwhile: what this made is nobody's.
             new.queue(DeleteIke(Reason.REDUNDANT), now)
         elif collision is not None and other is not None and loses(own, collision.contender):
@@ -116,7 +116,7 @@ class RekeyIke:
         else:
             if other is not None:
                 # The peer closes its redundant SA; this end does so where the peer does not.
-                other.expires_at = now + sa.host.settings.linger
+                other.times.expires_at = now + sa.host.settings.linger
                 sa.host.touch(other)
             take_over(sa, new, now)
             sa.queue(DeleteIke(Reason.REKEYED), now)
@@ -141,7 +141,7 @@ class RekeyIke:
             return None
 
     def _refused(self, sa: IkeSa, error: Notify | None, now: float) -> None:
-        if sa.state is IkeState.CLOSED or sa.successor is not None:
+        if sa.state is IkeState.CLOSED or sa.lineage.successor is not None:
             return
         collision = sa.collision
         other = None if collision is None else sa.host.ike_sa(collision.spi)
@@ -230,7 +230,7 @@ def closed_by_peer(sa: IkeSa, now: float) -> None:
     other = None if collision is None else sa.host.ike_sa(collision.spi)
     if sa.alive and other is not None and other.state is IkeState.ESTABLISHED:
         take_over(sa, other, now)
-    replaced = sa.state is IkeState.REKEYED or sa.successor is not None
+    replaced = sa.state is IkeState.REKEYED or sa.lineage.successor is not None
     sa.close(Reason.REKEYED if replaced else Reason.DELETED_BY_PEER, now)
 
 
@@ -239,7 +239,7 @@ def confirmed_by_use(sa: IkeSa, now: float) -> None:
 
     It does so only once it knows that this one stays, perhaps before our own rekey has its answer.
     """
-    old = None if sa.predecessor is None else sa.host.ike_sa(sa.predecessor)
+    old = None if sa.lineage.predecessor is None else sa.host.ike_sa(sa.lineage.predecessor)
     if old is not None and old.alive and sa.alive and not sa.announced:
         take_over(old, sa, now)
 
@@ -247,9 +247,9 @@ def confirmed_by_use(sa: IkeSa, now: float) -> None:
 def take_over(old: IkeSa, new: IkeSa, now: float) -> None:
     """Let `new` have the CHILD_SAs of `old`, which then waits to be closed."""
     old.state = IkeState.REKEYED
-    old.successor = new.spi
-    old.rekey_at = None
-    old.expires_at = now + old.host.settings.linger
+    old.lineage.successor = new.spi
+    old.times.rekey_at = None
+    old.times.expires_at = now + old.host.settings.linger
     new.path, new.nat = old.path, old.nat
     become_established(new, now, rekeyed=old.spi)
     move_all(old, new, now)
@@ -296,7 +296,7 @@ def _successor(
     )
     new.peer, new.nat, new.abilities = old.peer, old.nat, old.abilities
     new.original_initiator = old.original_initiator
-    new.predecessor = old.spi
+    new.lineage.predecessor = old.spi
     new.state = IkeState.ESTABLISHED
     new.handshake = None
     seed = rekeyed_skeyseed(old.keys.prf, old.keys.keys.d, shared, *nonces)

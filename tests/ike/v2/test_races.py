@@ -248,7 +248,7 @@ class TestTwoIkeRekeys:
             proposal = replace(sa.connection.proposals[0], groups=groups)
             sa.connection = replace(sa.connection, proposals=(proposal,))
             assert sa.keys is not None
-            sa.keys = replace(sa.keys, suite=replace(sa.keys.suite, group=None))
+            sa.envelope.keys = replace(sa.keys, suite=replace(sa.keys.suite, group=None))
         old = pair.moon.ike
         rekey_ike(pair, "moon", "sun")
         pair.settle()
