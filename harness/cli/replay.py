@@ -64,6 +64,7 @@ def _arguments(record: dict[str, Any], folder: Path) -> list[str]:
     for name in ("kernel", "clock"):
         arguments.append(f"--{name}={record[name]}")
     arguments.append(f"--data-plane={record['data_plane']}")
+    arguments.append(f"--front-end={record['front_end']}")
     if record["kernel"] != "host":
         arguments.append(f"--seed={record['seed']}")
     return [*arguments, str(folder / record["nodeid"])]

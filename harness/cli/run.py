@@ -49,6 +49,12 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--data-plane", choices=("auto", "kernel", "userspace"), help="who does ESP"
     )
+    parser.add_argument(
+        "--front-end",
+        metavar="DIALECT",
+        help="how a strongSwan opposite a SEIL gets its files: ipsec.conf (default), swanctl.conf,"
+        " or both, by commas",
+    )
     parser.add_argument("--seed", type=int, help="where all randomness comes from (default: 1)")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the evidence")
     parser.add_argument(
@@ -124,7 +130,7 @@ def pytest_arguments(options: argparse.Namespace) -> list[str]:
     out = options.out.absolute()
     folder = options.folder.absolute()
     arguments = [*COMMON, *evidence_in(out), *rooted_in(folder)]
-    for name in ("moon", "sun", "kernel", "clock", "data_plane", "seed"):
+    for name in ("moon", "sun", "kernel", "clock", "data_plane", "front_end", "seed"):
         value = getattr(options, name)
         if value is not None:
             arguments.append(f"--{name.replace('_', '-')}={value}")

@@ -46,6 +46,7 @@ class Lab:
     configuration, and with `disturb`, given the network when it is up. `rules` are those that the
     scenario looks at one by one, each with what came of it.
     `data_plane` is that of every peer which says nothing else; `data_planes` tells it by node.
+    `front_end` is the dialect of the files that a strongSwan gets where a scenario has several.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Lab:
         self.folder = folder
         self.data_plane = data_plane
         self.clock = clock
+        self.front_end = "ipsec.conf"
         self.excused: dict[OracleName, str] = {}
         self.rules: dict[str, str] = {}
         self.peers: dict[str, str] = {}

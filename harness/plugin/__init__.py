@@ -4,7 +4,7 @@
 ``harness.plugin`` is the name under which pytest loads it; the hooks are in the modules below.
 """
 
-from harness.plugin.fixtures import background, lab, moon, roots, seil, spawner, sun
+from harness.plugin.fixtures import background, front_end, lab, moon, roots, seil, spawner, sun
 from harness.plugin.items import pytest_pyfunc_call, pytest_runtest_makereport
 from harness.plugin.options import pytest_addoption, pytest_configure
 from harness.plugin.protocol import pytest_runtest_protocol
@@ -13,6 +13,7 @@ from harness.plugin.warming import pytest_addhooks, pytest_ikelab_warm
 
 __all__ = [
     "background",
+    "front_end",
     "lab",
     "moon",
     "pytest_addhooks",

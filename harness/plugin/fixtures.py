@@ -76,6 +76,12 @@ def lab(
 
 
 @pytest.fixture
+def front_end(request: pytest.FixtureRequest, lab: Lab) -> None:
+    """For a scenario that has files for each front end: the lab says which are to be taken."""
+    lab.front_end = request.param
+
+
+@pytest.fixture
 def moon(request: pytest.FixtureRequest) -> Peer:
     """The peer in the role of moon."""
     return find_peer(request.param, request.config.stash[PEERS])

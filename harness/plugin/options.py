@@ -21,6 +21,8 @@ from harness.plugin.results import Results
 HERE = Path(__file__).parents[2]
 IMAGES = HERE / "images"
 DEFAULT_PEER = "strongswan@6.0.1"
+FRONT_ENDS = ("ipsec.conf", "swanctl.conf")
+"""The dialects of a strongSwan for which a scenario can have files: the first is usual."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Options:
     clock: Literal["auto", "virtual", "real"]
     seed: int | None
     data_plane: Literal["auto", "kernel", "userspace"]
+    front_ends: tuple[str, ...]
     out: Path
     strict: bool
     inside: str | None
@@ -92,6 +95,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="auto", help="who does ESP: the kernel, the daemon, or auto: the kernel if it can",
     )  # fmt: skip
     group.addoption(
+        "--front-end", dest="ikelab_front_end", metavar="DIALECT[,DIALECT]", default=FRONT_ENDS[0],
+        help="how a strongSwan gets its files where a scenario has them for both: through "
+        "ipsec.conf, or through swanctl.conf and so VICI (default: %(default)s)",
+    )  # fmt: skip
+    group.addoption(
         "--out", dest="ikelab_out", metavar="DIR", default="out",
         help="the folder for results.json and one folder a run (default: %(default)s)",
     )  # fmt: skip
@@ -148,6 +156,7 @@ def check(config: pytest.Config) -> Options:
         clock=option.ikelab_clock,
         seed=seed,
         data_plane=option.ikelab_data_plane,
+        front_ends=_front_ends(option.ikelab_front_end),
         out=out if out.is_absolute() else config.invocation_params.dir / out,
         strict=option.ikelab_strict,
         inside=inside,
@@ -176,8 +185,17 @@ def _check_kernel(name: str) -> None:
         )
 
 
-def _names(option: str, text: str) -> tuple[str, ...]:
+def _front_ends(text: str) -> tuple[str, ...]:
+    names = _names("--front-end", text, FRONT_ENDS[0])
+    for name in names:
+        if name not in FRONT_ENDS:
+            there = ", ".join(FRONT_ENDS)
+            raise ValueError(f"--front-end {name}: there is no such front end; there is {there}")
+    return tuple(dict.fromkeys(names))
+
+
+def _names(option: str, text: str, example: str = DEFAULT_PEER) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     if not names:
-        raise ValueError(f"{option}: name at least one peer, such as {DEFAULT_PEER}")
+        raise ValueError(f"{option}: name at least one, such as {example}")
     return names

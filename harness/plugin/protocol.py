@@ -21,7 +21,7 @@ from harness.plugin.runs import (
     tell,
     write_replay,
 )
-from harness.plugin.selection import Plan, concerns_lab, peers_of
+from harness.plugin.selection import Plan, concerns_lab, front_end_of, peers_of
 from harness.plugin.verdicts import PROPERTY, cannot_keep, note_on
 
 UNWRITTEN = pytest.StashKey[MachineError | None]()
@@ -102,6 +102,7 @@ def _job(item: pytest.Item, where: Plan) -> Job:
     options["ikelab_both_ways"] = options["ikelab_in_turns"] = 0
     options["ikelab_clock"] = where.clock
     options["ikelab_seed"] = where.seed
+    options["ikelab_front_end"] = front_end_of(item)
     options["ikelab_data_plane"] = options_of(item.config).data_plane
     return Job(item.nodeid, options, where.seed)
 

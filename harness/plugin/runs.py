@@ -15,7 +15,7 @@ import pytest
 
 from harness.capture.presentation import present
 from harness.plugin.options import options_of
-from harness.plugin.selection import Plan, peers_of, plan, scenario_of
+from harness.plugin.selection import Plan, front_end_of, peers_of, plan, scenario_of
 from harness.verdict.diagnosis.evidence import diagnose_run, write_diagnoses
 
 PLAN = pytest.StashKey[Plan]()
@@ -86,6 +86,7 @@ def replay_record(item: pytest.Item) -> dict[str, Any]:
         "clock": where.clock,
         "seed": where.seed,
         "data_plane": options_of(item.config).data_plane,
+        "front_end": front_end_of(item),
     }
 
 

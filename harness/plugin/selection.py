@@ -16,12 +16,13 @@ from harness.lab.lab import Clock
 from harness.machine.labkernel import DEFAULT_KERNEL
 from harness.peers.contract import DataPlane
 from harness.peers.planes import MARK
-from harness.plugin.options import Options, may_run_on_host, options_of
+from harness.plugin.options import FRONT_ENDS, Options, may_run_on_host, options_of
 from harness.scenario import MARKER, Scenario
 
 CAPABILITIES = pytest.StashKey[Capabilities]()
 DEFAULT_SEED = 1
 ROLES = ("moon", "sun")
+FRONT_END = "front_end"
 SEIL = "ikelabd"
 """The peer behind the fixture `seil`, which no option changes."""
 
@@ -40,8 +41,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a scenario with moon and sun once for each pair, one with one of them for each of it.
 
     Where there is one role, none are exchanged: it is played by the peers that are named for it.
+    One that has files for several front ends runs with each that was asked for.
     """
     options = options_of(metafunc.config)
+    _with_peers(metafunc, options)
+    if FRONT_END in metafunc.fixturenames:
+        metafunc.parametrize(FRONT_END, options.front_ends, indirect=True)
+
+
+def _with_peers(metafunc: pytest.Metafunc, options: Options) -> None:
     if {"moon", "sun"} <= set(metafunc.fixturenames):
         pairs = options.pairs
         names = [f"{moon}-{sun}" for moon, sun in pairs]
@@ -176,6 +184,12 @@ def peers_of(item: pytest.Item) -> dict[str, str]:
     """The names of the peers of an item, by their role."""
     parameters = getattr(getattr(item, "callspec", None), "params", {})
     return {role: parameters[role] for role in ROLES if role in parameters}
+
+
+def front_end_of(item: pytest.Item) -> str:
+    """The front end that an item is for, else the usual one."""
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    return str(parameters.get(FRONT_END, FRONT_ENDS[0]))
 
 
 def data_plane(config: pytest.Config) -> DataPlane:

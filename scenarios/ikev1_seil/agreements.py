@@ -12,12 +12,13 @@ from harness.network.topology import Topology
 from harness.peers.connection import Child, Connection, End, Ike, PreSharedKey
 from harness.peers.contract import NativeFile, Peer
 from harness.verdict.oracles import OracleName
+from scenarios.ikev1_seil.front_ends import with_secret
 
 SECRET = "xeeB5gohvaYi"
 TUNNEL, CONN = "ipsec0", "seil"
 """What the SEIL calls its connection and its child, and what strongSwan calls its own."""
 
-SEIL_FILE, IPSEC_CONF, IPSEC_SECRETS = "/run/seil.conf", "/etc/ipsec.conf", "/etc/ipsec.secrets"
+SEIL_FILE = "/run/seil.conf"
 
 MINIMAL = """\
 route.ipv4.1.destination:                                 : 192.168.2.0/24
@@ -68,22 +69,14 @@ def seil_file(*more: str, without: str = "", **replaced: str) -> tuple[NativeFil
     return (NativeFile(SEIL_FILE, "\n".join((*lines, *more)) + "\n"),)
 
 
-def swan_files(secret_for: str = "10.0.0.1", **settings: str) -> tuple[NativeFile, ...]:
-    """strongSwan's ipsec.conf and ipsec.secrets: the minimal ones with these settings as well.
+def swan_files(
+    front_end: str = "ipsec.conf", *, secret_for: str = "10.0.0.1", **settings: str
+) -> tuple[NativeFile, ...]:
+    """strongSwan's files: the minimal ones with these settings of ipsec.conf as well.
 
-    `secret_for` is whose the secret is, by address or identity.
+    `secret_for` is whose the secret is, by addresses or identities.
     """
-    default = {"authby": "secret", "keyexchange": "ikev1"}
-    seil = {**CONN_SEIL, **settings}
-    sections = {"conn %default": default, f"conn {CONN}": seil}
-    text = "".join(
-        f"{name}\n" + "".join(f"        {key}={value}\n" for key, value in values.items())
-        for name, values in sections.items()
-    )
-    return (
-        NativeFile(IPSEC_CONF, text),
-        NativeFile(IPSEC_SECRETS, f"{secret_for} : PSK {SECRET}\n"),
-    )
+    return with_secret(front_end, CONN, {**CONN_SEIL, **settings}, secret_for, SECRET)
 
 
 def up(
@@ -92,7 +85,8 @@ def up(
     sun: Peer,
     *,
     router: tuple[NativeFile, ...] = (),
-    swan: tuple[NativeFile, ...] = (),
+    swan: Mapping[str, str] | None = None,
+    secret_for: str = "10.0.0.1",
     topology: Topology = SEIL,
     options: Mapping[str, str | int] | None = None,
     without: Mapping[OracleName, str] | None = None,
@@ -100,16 +94,18 @@ def up(
 ) -> Net:
     """The network with strongSwan ready and then the SEIL, which begins unless it is told not to.
 
-    `router` and `swan` are the files of each in place of the minimal ones, `options` strongSwan's
-    own settings. With `last` sun it is the SEIL that is there first.
+    `router` has the SEIL's files in place of the minimal ones; `swan` and `secret_for` are further
+    settings of strongSwan's, as `swan_files` has them, for the lab's front end; `options` are the
+    daemon's own. With `last` sun it is the SEIL that is there first.
     """
+    files = swan_files(lab.front_end, secret_for=secret_for, **(swan or {}))
     peers = {"sun": sun, "seil": seil}
     return lab.up(
         topology,
         **(peers if last == "seil" else dict(reversed(peers.items()))),
         connection=AGREEMENT,
-        dialect={"seil": "seil", "sun": "ipsec.conf"},
-        native={"seil": router or seil_file(), "sun": swan or swan_files()},
+        dialect={"seil": "seil", "sun": lab.front_end},
+        native={"seil": router or seil_file(), "sun": files},
         options={"sun": options or {}},
         without=without,
     )

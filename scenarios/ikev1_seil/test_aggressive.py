@@ -12,7 +12,8 @@ from harness.peers.contract import Peer
 from harness.scenario import scenario
 from harness.verdict.diagnosis.findings import Cause
 from harness.verdict.diagnosis.wishes import Setting
-from scenarios.ikev1_seil.agreements import SECRET, seil_file, swan_files, up
+from scenarios.ikev1_seil.agreements import SECRET, seil_file, up
+from scenarios.ikev1_seil.front_ends import either_front_end
 from scenarios.ikev1_seil.observed import (
     AGGRESSIVE,
     INFORMATIONAL,
@@ -29,6 +30,7 @@ I_DO_NOT_CARE = {"charon.i_dont_care_about_security_and_use_aggressive_mode_psk"
 WORDS = ("123456", "password", "letmein", "ikelab", SECRET, "never tried")
 
 
+@either_front_end
 @scenario(
     "aggressive-refused",
     "strongSwan refuses Aggressive Mode with a pre-shared key, one message each.",
@@ -57,6 +59,7 @@ def test_aggressive_refused(lab: Lab, seil: Peer, sun: Peer) -> None:
     assert any("can try secrets offline" in note for note in found.notes)
 
 
+@either_front_end
 @scenario(
     "aggressive-forced",
     "Forced, Aggressive Mode takes three messages, the first two of which give the key away.",
@@ -69,7 +72,7 @@ def test_aggressive_forced(lab: Lab, seil: Peer, sun: Peer) -> None:
         seil,
         sun,
         router=seil_file(MODE),
-        swan=swan_files(aggressive="yes"),
+        swan={"aggressive": "yes"},
         options=I_DO_NOT_CARE,
     )
     established(net)

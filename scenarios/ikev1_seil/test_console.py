@@ -7,6 +7,7 @@ from harness.lab.lab import Lab
 from harness.peers.contract import Peer
 from harness.scenario import scenario
 from scenarios.ikev1_seil.agreements import CONN, TUNNEL, seil_file, up
+from scenarios.ikev1_seil.front_ends import either_front_end
 from scenarios.ikev1_seil.observed import crosses
 
 
@@ -16,6 +17,7 @@ def without_tunnel() -> str:
     return "".join(one for one in file.text.splitlines(keepends=True) if "interface.ge" in one)
 
 
+@either_front_end
 @scenario(
     "console-status",
     "A SEIL's console shows the ISAKMP SA, IPsec SAs, policies and interface that there are.",

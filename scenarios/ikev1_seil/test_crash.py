@@ -11,6 +11,7 @@ from harness.lab.net import Net
 from harness.peers.contract import ChildSa, Peer
 from harness.scenario import scenario
 from scenarios.ikev1_seil.agreements import CONN, TUNNEL, up
+from scenarios.ikev1_seil.front_ends import either_front_end
 from scenarios.ikev1_seil.observed import (
     crosses,
     esp,
@@ -30,6 +31,7 @@ ADOPTED = (
 HALF = "strongSwan lists the outbound half of that one too, which it has taken from its kernel"
 
 
+@either_front_end
 @scenario(
     "initial-contact-after-crash",
     "After strongSwan has crashed and come back, a SEIL drops what it had with it before, at once.",
@@ -56,6 +58,7 @@ def test_initial_contact_after_crash(lab: Lab, seil: Peer, sun: Peer) -> None:
         assert {sa.spi for sa in installed(net, node)} == {new.inbound, new.outbound}
 
 
+@either_front_end
 @scenario(
     "crash-of-the-seil",
     "After a SEIL has crashed and come back, strongSwan uses the new SAs and deletes the old IKE.",

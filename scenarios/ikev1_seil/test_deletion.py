@@ -14,12 +14,14 @@ from harness.network.leaks import in_clear
 from harness.peers.contract import Peer
 from harness.scenario import scenario
 from scenarios.ikev1_seil.agreements import CONN, TUNNEL, up
+from scenarios.ikev1_seil.front_ends import either_front_end
 from scenarios.ikev1_seil.observed import crosses, established, messages
 
 SITES = (ip_network("192.168.1.0/24"), ip_network("192.168.2.0/24"))
 GONE = "when the tunnel is gone the routers of this topology forward its traffic as it is"
 
 
+@either_front_end
 @scenario(
     "delete-on-shutdown",
     "A SEIL whose tunnel is taken away tells strongSwan, and nothing of it is left.",
@@ -37,6 +39,7 @@ def test_delete_on_shutdown(lab: Lab, seil: Peer, sun: Peer) -> None:
     is_deleted(net, "seil", child.inbound)
 
 
+@either_front_end
 @scenario(
     "delete-on-stop",
     "A strongSwan that is stopped tells the SEIL, and nothing of the tunnel is left.",

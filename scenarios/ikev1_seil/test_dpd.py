@@ -13,6 +13,7 @@ from harness.lab.net import Net
 from harness.peers.contract import Peer
 from harness.scenario import scenario
 from scenarios.ikev1_seil.agreements import TUNNEL, up
+from scenarios.ikev1_seil.front_ends import either_front_end
 from scenarios.ikev1_seil.observed import (
     INFORMATIONAL,
     Message,
@@ -29,6 +30,7 @@ IPV4 = b"\x08\x00"
 NOBODY_HEARS = "sun never hears that the SEIL has given it up"
 
 
+@either_front_end
 @scenario(
     "dpd",
     "R-U-THERE every 20 seconds is answered in kind; a peer that cannot be reached is found dead.",

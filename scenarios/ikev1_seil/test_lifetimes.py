@@ -12,6 +12,7 @@ from harness.lab.net import Net
 from harness.peers.contract import Peer
 from harness.scenario import scenario
 from scenarios.ikev1_seil.agreements import CONN, seil_file, up
+from scenarios.ikev1_seil.front_ends import either_front_end
 from scenarios.ikev1_seil.observed import (
     MAIN,
     QUICK,
@@ -35,6 +36,7 @@ The fifth that is left when it is replaced lasts longer than that takes on a slo
 """
 
 
+@either_front_end
 @scenario(
     "phase1-lifetime-60",
     "A lifetime of 60 s is in the offer, and a new phase 1 begins when 48 of them are over.",
@@ -71,6 +73,7 @@ def test_phase1_lifetime_60(lab: Lab, seil: Peer, sun: Peer) -> None:
     assert ike.children == (child,)
 
 
+@either_front_end
 @scenario(
     "phase2-lifetime-60",
     "IPsec SAs with a lifetime of 60 s are replaced when 48 of them are over.",
@@ -97,6 +100,7 @@ def test_phase2_lifetime_60(lab: Lab, seil: Peer, sun: Peer) -> None:
     is_replaced_once(net, old.inbound)
 
 
+@either_front_end
 @scenario(
     "phase2-lifetime-bytes",
     "IPsec SAs with a limit of 64 KB are replaced when they have carried four fifths of that.",

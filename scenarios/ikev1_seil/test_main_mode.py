@@ -18,9 +18,9 @@ from scenarios.ikev1_seil.agreements import (
     CONN,
     RESPONDER_ONLY,
     seil_file,
-    swan_files,
     up,
 )
+from scenarios.ikev1_seil.front_ends import either_front_end
 from scenarios.ikev1_seil.observed import (
     INFORMATIONAL,
     PLAIN,
@@ -53,6 +53,7 @@ SIX = [
 ]  # fmt: skip
 
 
+@either_front_end
 @scenario(
     "main-mode-minimal",
     "A SEIL brings a tunnel up in nine messages, each as a SEIL writes it.",
@@ -186,6 +187,7 @@ def is_protected(net: Net, child: ChildSa) -> None:
         assert {sa.mode for sa in installed(net, node)} == {"tunnel"}
 
 
+@either_front_end
 @scenario(
     "responder-only",
     "A SEIL that only answers lets strongSwan begin: the nine messages the other way round.",
@@ -218,6 +220,7 @@ def test_responder_only(lab: Lab, seil: Peer, sun: Peer) -> None:
     }
 
 
+@either_front_end
 @scenario(
     "responder-only-auto-start",
     "strongSwan with auto=start begins by itself, and the SEIL that only answers never does.",
@@ -225,13 +228,14 @@ def test_responder_only(lab: Lab, seil: Peer, sun: Peer) -> None:
     seed="002",
 )
 def test_responder_only_with_auto_start(lab: Lab, seil: Peer, sun: Peer) -> None:
-    swan = swan_files(auto="start")
+    swan = {"auto": "start"}
     net = up(lab, seil, sun, router=seil_file(RESPONDER_ONLY), swan=swan, last="sun")
     established(net, within=30)
     crosses(net)
     assert who_begins(net) == {"sun"}
 
 
+@either_front_end
 @scenario(
     "both-passive",
     "Where neither end begins nothing is sent at all.",

@@ -13,7 +13,8 @@ from harness.network.nat import PORTS
 from harness.network.topologies import SEIL_NAT, SEIL_NAT_NAT
 from harness.peers.contract import ChildSa, Peer
 from harness.scenario import scenario
-from scenarios.ikev1_seil.agreements import CONN, RESPONDER_ONLY, seil_file, swan_files, up
+from scenarios.ikev1_seil.agreements import CONN, RESPONDER_ONLY, seil_file, up
+from scenarios.ikev1_seil.front_ends import either_front_end
 from scenarios.ikev1_seil.observed import (
     FLOATED,
     PLAIN,
@@ -33,6 +34,7 @@ NEW_PORTS = (31000, 31999)
 REMAPPED = "the router forgot a mapping, and what is sent to the old one goes nowhere"
 
 
+@either_front_end
 @scenario(
     "nat-traversal",
     "strongSwan behind a NAPT: it is detected, and everything floats to port 4500 from message 5.",
@@ -60,6 +62,7 @@ def test_nat_traversal(lab: Lab, seil: Peer, sun: Peer) -> None:
     is_encapsulated(net)
 
 
+@either_front_end
 @scenario(
     "nat-keepalive",
     "strongSwan behind a NAPT keeps its mapping alive when it has nothing to say.",
@@ -84,6 +87,7 @@ def test_nat_keepalive(lab: Lab, seil: Peer, sun: Peer) -> None:
     crosses(net)
 
 
+@either_front_end
 @scenario(
     "nat-remapped",
     "The NAPT gives strongSwan another port under traffic, and the SEIL follows.",
@@ -109,6 +113,7 @@ def test_nat_remapped(lab: Lab, seil: Peer, sun: Peer) -> None:
     same_sas(net, child)
 
 
+@either_front_end
 @scenario(
     "nat-force-encapsulation",
     "strongSwan with forceencaps pretends a NAT, and ESP goes in UDP between ports 4500.",
@@ -116,7 +121,7 @@ def test_nat_remapped(lab: Lab, seil: Peer, sun: Peer) -> None:
     seed="002",
 )
 def test_nat_force_encapsulation(lab: Lab, seil: Peer, sun: Peer) -> None:
-    net = up(lab, seil, sun, swan=swan_files(forceencaps="yes"))
+    net = up(lab, seil, sun, swan={"forceencaps": "yes"})
     established(net)
     crosses(net)
     nat_is_detected(net)
@@ -127,6 +132,7 @@ def test_nat_force_encapsulation(lab: Lab, seil: Peer, sun: Peer) -> None:
     is_encapsulated(net)
 
 
+@either_front_end
 @scenario(
     "nat-on-both-sides",
     "Both ends are behind a NAPT; the SEIL's lets strongSwan in.",
@@ -137,8 +143,15 @@ def test_nat_on_both_sides(lab: Lab, seil: Peer, sun: Peer) -> None:
     router = seil_file(
         RESPONDER_ONLY, **{"ge0.ipv4.address": f"{SEIL_INNER}/24", "ipv4.source": SEIL_INNER}
     )
-    swan = swan_files(f"10.0.0.1 {SEIL_INNER}", left=INNER, rightid=SEIL_INNER)
-    net = up(lab, seil, sun, router=router, swan=swan, topology=SEIL_NAT_NAT)
+    net = up(
+        lab,
+        seil,
+        sun,
+        router=router,
+        swan={"left": INNER, "rightid": SEIL_INNER},
+        secret_for=f"10.0.0.1 {SEIL_INNER}",
+        topology=SEIL_NAT_NAT,
+    )
     net.router("seil-nat").forward(SEIL_INNER, 500, 4500)
     net.sun.initiate(CONN)
     established(net)
@@ -162,7 +175,7 @@ def behind_nat(lab: Lab, seil: Peer, sun: Peer, *more: str) -> Net:
         seil,
         sun,
         router=seil_file(RESPONDER_ONLY, *more),
-        swan=swan_files(left=INNER),
+        swan={"left": INNER},
         topology=SEIL_NAT,
     )
     net.sun.initiate(CONN)

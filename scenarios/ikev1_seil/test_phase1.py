@@ -13,7 +13,8 @@ from harness.peers.contract import NativeFile, Peer
 from harness.scenario import scenario
 from harness.verdict.diagnosis.findings import Cause
 from harness.verdict.diagnosis.wishes import Setting
-from scenarios.ikev1_seil.agreements import seil_file, swan_files, up
+from scenarios.ikev1_seil.agreements import seil_file, up
+from scenarios.ikev1_seil.front_ends import either_front_end
 from scenarios.ikev1_seil.observed import (
     INFORMATIONAL,
     MAIN,
@@ -42,6 +43,7 @@ SIXTEEN = (
 )
 
 
+@either_front_end
 @scenario(
     "phase1-proposal-count",
     "Four encryptions and four hashes are offered as sixteen transforms, in their order.",
@@ -66,6 +68,7 @@ def test_phase1_proposal_count(lab: Lab, seil: Peer, sun: Peer) -> None:
     assert terms(chosen) == terms(offer.transforms[2])
 
 
+@either_front_end
 @scenario(
     "phase1-mismatch",
     "A SEIL that offers MODP 1024 is refused by strongSwan, which wants MODP 1536.",
@@ -113,6 +116,7 @@ def test_phase1_mismatch(lab: Lab, seil: Peer, sun: Peer) -> None:
     }
 
 
+@either_front_end
 @scenario(
     "phase1-mismatch-mended",
     "With modp1024 on strongSwan's side the same SEIL comes up.",
@@ -120,7 +124,7 @@ def test_phase1_mismatch(lab: Lab, seil: Peer, sun: Peer) -> None:
     seed="002",
 )
 def test_phase1_mismatch_mended(lab: Lab, seil: Peer, sun: Peer) -> None:
-    swan = swan_files(ike="aes256-sha256-modp1024!")
+    swan = {"ike": "aes256-sha256-modp1024!"}
     net = up(lab, seil, sun, router=seil_file(*ONE), swan=swan)
     established(net)
     crosses(net)
@@ -131,6 +135,7 @@ def test_phase1_mismatch_mended(lab: Lab, seil: Peer, sun: Peer) -> None:
     assert chosen.number_of(A.GROUP_DESCRIPTION) == 2
 
 
+@either_front_end
 @scenario(
     "identification",
     "A SEIL with an identity that strongSwan does not expect gets no ISAKMP SA.",
@@ -148,6 +153,7 @@ def test_identification(lab: Lab, seil: Peer, sun: Peer) -> None:
     is_an_identity(net, asker="seil", refuser="sun")
 
 
+@either_front_end
 @scenario(
     "identification-of-the-peer",
     "A SEIL that expects another identity of strongSwan refuses the one that it gets.",

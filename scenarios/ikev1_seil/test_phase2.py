@@ -11,7 +11,8 @@ from harness.peers.contract import Peer
 from harness.scenario import scenario
 from harness.verdict.diagnosis.findings import Cause
 from harness.verdict.diagnosis.wishes import Setting
-from scenarios.ikev1_seil.agreements import TUNNEL, seil_file, swan_files, up
+from scenarios.ikev1_seil.agreements import TUNNEL, seil_file, up
+from scenarios.ikev1_seil.front_ends import either_front_end
 from scenarios.ikev1_seil.observed import (
     INFORMATIONAL,
     QUICK,
@@ -37,6 +38,7 @@ EVERYTHING = bytes(8)
 LEFT, RIGHT = bytes([192, 168, 1, 0, 255, 255, 255, 0]), bytes([192, 168, 2, 0, 255, 255, 255, 0])
 
 
+@either_front_end
 @scenario(
     "phase2-mismatch",
     "A SEIL that wants HMAC-MD5 for ESP is refused after the first message of Quick Mode.",
@@ -78,6 +80,7 @@ def test_phase2_mismatch(lab: Lab, seil: Peer, sun: Peer) -> None:
     }
 
 
+@either_front_end
 @scenario(
     "phase2-mismatch-mended",
     "With esp=aes256-md5 on strongSwan's side the same SEIL comes up.",
@@ -85,7 +88,7 @@ def test_phase2_mismatch(lab: Lab, seil: Peer, sun: Peer) -> None:
     seed="002",
 )
 def test_phase2_mismatch_mended(lab: Lab, seil: Peer, sun: Peer) -> None:
-    net = up(lab, seil, sun, router=seil_file(*MD5), swan=swan_files(esp="aes256-md5!"))
+    net = up(lab, seil, sun, router=seil_file(*MD5), swan={"esp": "aes256-md5!"})
     established(net)
     crosses(net)
     assert ladder(net)[-3:] == quick_mode("seil", "sun")
@@ -95,6 +98,7 @@ def test_phase2_mismatch_mended(lab: Lab, seil: Peer, sun: Peer) -> None:
         assert algorithms(net, node) == {"cbc(aes)", "hmac(md5)"}
 
 
+@either_front_end
 @scenario(
     "proxy-id-mismatch",
     "A SEIL without proxy-id asks for everything, gets less, and takes that for a mistake.",

@@ -19,7 +19,8 @@ from harness.peers.contract import NativeFile, Peer
 from harness.peers.credentials import Authority
 from harness.peers.planes import plane_of
 from harness.scenario import scenario
-from scenarios.ikev1_seil.agreements import CONN, IPSEC_CONF, IPSEC_SECRETS
+from scenarios.ikev1_seil.agreements import CONN
+from scenarios.ikev1_seil.front_ends import either_front_end, with_certificate
 from scenarios.ikev1_seil.observed import (
     QUICK,
     algorithms,
@@ -108,6 +109,7 @@ NETWORKS = Between(
 )
 
 
+@either_front_end
 @scenario(
     "main-mode-rsasig",
     "racoon's certificates and strongSwan's prove both ends by RSA signatures in Main Mode.",
@@ -129,6 +131,7 @@ def test_main_mode_rsasig(lab: Lab, seil: Peer, sun: Peer) -> None:
         assert half.lifetimes.hard_seconds == 3 * 60
 
 
+@either_front_end
 @scenario(
     "main-mode-rsasig-30-seconds",
     "For one peer racoon has IPsec SAs of 30 s, and replaces them in time.",
@@ -168,8 +171,8 @@ def between(
         SEIL,
         sun=sun,
         seil=seil,
-        dialect={"seil": "racoon", "sun": "ipsec.conf"},
-        native={"seil": files, "sun": swan(settings)},
+        dialect={"seil": "racoon", "sun": lab.front_end},
+        native={"seil": files, "sun": swan(lab.front_end, settings)},
     )
 
 
@@ -185,13 +188,10 @@ def racoon(whom: str, sainfo: str, where: Between) -> tuple[NativeFile, ...]:
     return tuple(NativeFile(str(RACOON.parent / name), text) for name, text in given.items())
 
 
-def swan(settings: Mapping[str, str]) -> tuple[NativeFile, ...]:
+def swan(front_end: str, settings: Mapping[str, str]) -> tuple[NativeFile, ...]:
     """strongSwan with the same proposals and its certificate."""
-    conn: Mapping[str, str] = {
-        "keyexchange": "ikev1",
-        "authby": "rsasig",
+    conn = {
         "left": "10.0.0.2",
-        "leftcert": "own.pem",
         "right": "10.0.0.1",
         "rightid": "%any",
         "ike": "3des-sha1-modp1024!",
@@ -199,14 +199,7 @@ def swan(settings: Mapping[str, str]) -> tuple[NativeFile, ...]:
         **settings,
     }
     own = AUTHORITY.certify("sun.ikelab.example", kind="rsa", rsa_bits=RSA_BITS)
-    text = f"conn {CONN}\n" + "".join(f"        {key}={value}\n" for key, value in conn.items())
-    return (
-        NativeFile(IPSEC_CONF, text),
-        NativeFile(IPSEC_SECRETS, ": RSA own.pem\n"),
-        NativeFile("/etc/ipsec.d/certs/own.pem", own.certificate),
-        NativeFile("/etc/ipsec.d/private/own.pem", own.private_key),
-        NativeFile("/etc/ipsec.d/cacerts/authority.pem", own.authority),
-    )
+    return with_certificate(front_end, CONN, conn, own)
 
 
 def proved_by_signatures(net: Net, *, initiator: str, responder: str) -> None:

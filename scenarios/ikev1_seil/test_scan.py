@@ -13,6 +13,7 @@ from harness.network.topologies import SEIL
 from harness.peers.contract import Peer
 from harness.scenario import scenario
 from scenarios.ikev1_seil.agreements import AGREEMENT, swan_files
+from scenarios.ikev1_seil.front_ends import either_front_end
 from scenarios.ikev1_seil.observed import MAIN, messages
 
 A = Phase1Attribute
@@ -22,6 +23,7 @@ WANTED = (7, 256, 4, 5)
 """What strongSwan's configuration has: AES-CBC-256, SHA2-256, MODP 1536."""
 
 
+@either_front_end
 @scenario(
     "phase1-scan",
     "ike-scan finds the one transform that strongSwan accepts among twelve.",
@@ -33,8 +35,8 @@ def test_phase1_scan(lab: Lab, sun: Peer) -> None:
         SEIL,
         sun=sun,
         connection=AGREEMENT,
-        dialect={"sun": "ipsec.conf"},
-        native={"sun": swan_files()},
+        dialect={"sun": lab.front_end},
+        native={"sun": swan_files(lab.front_end)},
     )
     accepted = set()
     for cipher, digest, group in product(CIPHERS, HASHES, GROUPS):

@@ -21,6 +21,7 @@ PAIRS = (
     *("--moon=strongswan@5.9.8,ikelabd", "--sun=strongswan@6.0.1,strongswan@5.9.8"),
     "--both-ways",
 )
+FRONT_ENDS = "--front-end=ipsec.conf,swanctl.conf"
 ABLE = ("--moon=ikelabd", "--sun=strongswan@6.0.1,ikelabd")
 """Pairs of which one has every feature."""
 READ = (Status.CLEAR, Status.DECRYPTED, Status.FRAGMENT)
@@ -68,11 +69,11 @@ def catalogue() -> list[str]:
 
 @pytest.fixture(scope="session")
 def runs_of_all(shared: Path) -> list[Made]:
-    """Each scenario for this session; the pairs of the main job take turns.
+    """Each scenario for this session; pairs and front ends of the main job take turns.
 
     Where it was the turn of a peer that has no such feature, others run it too.
     """
-    runs = made(shared, "catalogue", *PAIRS, "--in-turns")
+    runs = made(shared, "catalogue", *PAIRS, FRONT_ENDS, "--in-turns")
     open_ = {one.scenario for one in runs} - {one.scenario for one in runs if one.outcome == PASS}
     return [*runs, *(made(shared, "others", *ABLE, *sorted(open_)) if open_ else ())]
 

@@ -28,7 +28,11 @@ def test_in_turns_runs_each_scenario_once_and_gives_each_pair_its_share() -> Non
     assert {function for function, _ in turns} == {function for function, _ in every}
     assert max(Counter(function for function, _ in turns).values()) == 1
     # Behind the peers stand parameters of the scenario's own.
-    pairs = Counter("-".join(peers.split("-")[:2]) for _, peers in turns if "-" in peers)
+    pairs = Counter(
+        "-".join(peers.split("-")[:2])
+        for _, peers in turns
+        if peers.partition("-")[2].startswith(("strongswan", "ikelabd"))
+    )
     assert set(pairs) == {
         "strongswan@5.9.8-strongswan@6.0.1",
         "ikelabd-strongswan@6.0.1",
@@ -41,4 +45,27 @@ def test_in_turns_runs_each_scenario_once_and_gives_each_pair_its_share() -> Non
 def test_the_only_role_of_a_scenario_is_played_by_the_peers_that_are_named_for_it() -> None:
     assert {
         peers for function, peers in runs("--both-ways") if function.endswith("::test_dpd")
-    } == {"strongswan@6.0.1"}
+    } == {"strongswan@6.0.1-ipsec.conf"}
+
+
+def test_a_scenario_with_files_for_both_front_ends_runs_with_each_that_is_asked_for() -> None:
+    both = ("--front-end", "swanctl.conf,ipsec.conf")
+    every, turns = runs(*both), runs(*both, "--in-turns")
+    asked = Counter(peers for function, peers in every if function.endswith("::test_dpd"))
+    assert asked == {"strongswan@6.0.1-swanctl.conf": 1, "strongswan@6.0.1-ipsec.conf": 1}
+    assert {function for function, _ in turns} == {function for function, _ in every}
+    taken = Counter(peers for _, peers in turns if peers in asked)
+    assert taken.keys() == asked.keys()
+    assert max(taken.values()) - min(taken.values()) <= sum(taken.values()) / 2
+
+
+def test_a_front_end_that_there_is_not_is_refused_by_name() -> None:
+    command = [sys.executable, "-m", "pytest", "-p", "harness.plugin", "-q", "--collect-only"]
+    refused = subprocess.run(
+        [*command, "--front-end", "ipsec.conf,ipsec.cnf", "scenarios"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    sentence = (
+        "--front-end ipsec.cnf: there is no such front end; there is ipsec.conf, swanctl.conf"
+    )
+    assert (refused.returncode, sentence in refused.stderr) == (4, True)
