@@ -43,17 +43,12 @@ def undecided(failure: Failure, around: Circumstances) -> Diagnosis:
         known.append(f"the configuration of {failure.refuser} is not known")
     if _by_the_secret_of(failure, refuser):
         known = [f"the proof is good by the secret of {failure.refuser}", *known]
-    return Diagnosis(
+    return failure.diagnosis(
         Cause.AUTHENTICATION,
         f"{failure.refuser} did not authenticate {failure.asker}{who} in {failure.exchange}"
         f"{f': it answered {failure.notify}' if failure.notify else ''}; {', and '.join(known)}.",
-        failure.asker,
-        failure.refuser,
-        failure.exchange,
-        failure.notify,
         (Row(f"identity of {failure.asker}", claim.text, ""),) if claim else (),
         proved=False,
-        frames=failure.frames,
     )
 
 
@@ -68,20 +63,15 @@ def _explain_method(failure: Failure, around: Circumstances) -> Diagnosis | None
         return None
     words = {"psk": f"a {PSK}", "pubkey": "a signature"}
     wanted = words[refuser.method or ""]
-    return Diagnosis(
+    return failure.diagnosis(
         Cause.METHOD,
         f"{failure.asker} authenticates with {words[used]}, and {failure.refuser} expects "
         f"{wanted}: it answered {failure.notify or 'nothing'}.",
-        failure.asker,
-        failure.refuser,
-        failure.exchange,
-        failure.notify,
         (Row("authentication", words[used], wanted, True),),
         (
             *method_remedies(asker, refuser.method or "", failure.refuser, refuser),
             *method_remedies(refuser, used, failure.asker, asker),
         ),
-        frames=failure.frames,
     )
 
 
@@ -153,14 +143,10 @@ def _secret(
             f"those of {failure.asker}"
         )
     said = f"answered {failure.notify}" if failure.notify else "did not go on"
-    return Diagnosis(
+    return failure.diagnosis(
         Cause.SECRET,
         f"{failure.asker} and {failure.refuser} do not have the same pre-shared key: {evidence}; "
         f"{failure.refuser} {said}.",
-        failure.asker,
-        failure.refuser,
-        failure.exchange,
-        failure.notify,
         (
             Row(
                 PSK,
@@ -173,8 +159,7 @@ def _secret(
             *remedy(asker, Setting.SECRET, f"the secret of {failure.refuser}"),
             *remedy(refuser, Setting.SECRET, f"the secret of {failure.asker}"),
         ),
-        tuple(notes),
-        frames=failure.frames,
+        notes,
     )
 
 
@@ -187,16 +172,11 @@ def _explain_signature(failure: Failure, around: Circumstances) -> Diagnosis | N
     if proof is None or proof.verified is not False or not certificates_in(failure):
         return None
     said = f"answered {failure.notify}" if failure.notify else "did not go on"
-    return Diagnosis(
+    return failure.diagnosis(
         Cause.AUTHENTICATION,
         f"{failure.refuser} cannot take the proof of {failure.asker}: its {proof}; "
         f"{failure.refuser} {said}.",
-        failure.asker,
-        failure.refuser,
-        failure.exchange,
-        failure.notify,
         (Row("signature", "by another key", "by the key of the certificate", True),),
-        frames=failure.frames,
     )
 
 
@@ -213,14 +193,10 @@ def explain_aggressive(failure: Failure, around: Circumstances) -> Diagnosis | N
         return None
     # An end that is configured for Aggressive Mode takes no Main Mode either.
     both = refuser is not None and refuser.aggressive
-    return Diagnosis(
+    return failure.diagnosis(
         Cause.EXCHANGE_MODE,
         f"{failure.refuser} refuses Aggressive Mode: it answered {failure.notify} to the first "
         f"message of {failure.asker}, which proves nothing yet.",
-        failure.asker,
-        failure.refuser,
-        failure.exchange,
-        failure.notify,
         (Row("exchange mode", "Aggressive Mode", "Main Mode", True),),
         (
             *(() if both else remedy(asker, Setting.EXCHANGE, "main")),
@@ -233,5 +209,4 @@ def explain_aggressive(failure: Failure, around: Circumstances) -> Diagnosis | N
             "the first two messages can try secrets offline",
         ),
         proved=refuser is not None and refuser.accepts_aggressive is False,
-        frames=failure.frames,
     )

@@ -109,17 +109,12 @@ def _refused(
         CertificateFailureReason.WRONG_IDENTITY: f"it is for {names}, and {failure.asker} says "
         f"that it is {claim.text if claim else 'somebody else'}",
     }.get(reason, str(wrong).rstrip("."))
-    return Diagnosis(
+    return failure.diagnosis(
         Cause.CERTIFICATE,
         f"{failure.refuser} does not accept the certificate of {failure.asker}: {why}; "
         f"{failure.refuser} {said}.",
-        failure.asker,
-        failure.refuser,
-        failure.exchange,
-        failure.notify,
         rows,
         _remedies(reason, issuer, trusted, names, asker, refuser),
-        frames=failure.frames,
     )
 
 

@@ -154,16 +154,12 @@ def _wordless(failure: Failure, around: Circumstances) -> Diagnosis | None:
     answer = failure.answer
     if answer is None or answer.readable:
         return None
-    return Diagnosis(
+    return failure.diagnosis(
         Cause.UNREADABLE,
         f"{failure.refuser} answered {failure.exchange} of {failure.asker} in frame "
         f"{answer.number} with what cannot be read: {answer.ike.status}, {answer.ike.detail}.",
-        failure.asker,
-        failure.refuser,
-        failure.exchange,
         notes=("the keys of the IKE SA from either end would show what it says",),
         proved=False,
-        frames=failure.frames,
     )
 
 
@@ -175,32 +171,22 @@ def _other_group(failure: Failure) -> Diagnosis:
     offer = offer_of(failure)
     aspect = Aspect.GROUP if offer and offer.kind.protects_ike else Aspect.PFS
     listed = shown(union(offer.alternatives, aspect)) if offer else ""
-    return Diagnosis(
+    return failure.diagnosis(
         Cause.KEY_EXCHANGE,
         f"{failure.refuser} wants the KE payload in {shown((wanted,))} and got "
         f"{shown((offered,))}: it answered {failure.notify}, and {failure.asker} did not try again "
         "with that group.",
-        failure.asker,
-        failure.refuser,
-        failure.exchange,
-        failure.notify,
         (
             Row("KE payload", shown((offered,)), shown((wanted,)), True),
             Row(aspect.value, listed, shown((wanted,))),
         ),
-        frames=failure.frames,
     )
 
 
 def _refused(failure: Failure, cause: Cause = Cause.REFUSED) -> Diagnosis:
-    return Diagnosis(
+    return failure.diagnosis(
         cause,
         f"{failure.refuser} refused {failure.exchange} of {failure.asker} with {failure.notify}; "
         "the packets and configurations do not say more.",
-        failure.asker,
-        failure.refuser,
-        failure.exchange,
-        failure.notify,
         proved=False,
-        frames=failure.frames,
     )

@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from harness.verdict.diagnosis.findings import Cause, Diagnosis, Remedy, Row
 from harness.verdict.diagnosis.negotiations import Message, Negotiation
 
 
@@ -62,6 +64,32 @@ class Failure:
     def version(self) -> int:
         """The major version of IKE."""
         return self.negotiation.version
+
+    def diagnosis(
+        self,
+        cause: Cause,
+        sentence: str,
+        rows: Iterable[Row] = (),
+        remedies: Iterable[Remedy] = (),
+        notes: Iterable[str] = (),
+        *,
+        proved: bool = True,
+        frames: tuple[int, ...] | None = None,
+    ) -> Diagnosis:
+        """The diagnosis that it comes to; without `frames` those of the failure show it."""
+        return Diagnosis(
+            cause,
+            sentence,
+            self.asker,
+            self.refuser,
+            self.exchange,
+            self.notify,
+            tuple(rows),
+            tuple(remedies),
+            tuple(notes),
+            proved,
+            self.frames if frames is None else frames,
+        )
 
     @property
     def frames(self) -> tuple[int, ...]:

@@ -96,16 +96,11 @@ def explain_identity(failure: Failure, around: Circumstances) -> Diagnosis | Non
             remedies += remedy(refuser, Setting.LOCAL_IDENTITY, asked_for.text)
     if not parts:
         return None
-    return Diagnosis(
+    return failure.diagnosis(
         Cause.IDENTITY,
         f"{'; '.join(parts)}: {_ended(failure)}.",
-        failure.asker,
-        failure.refuser,
-        failure.exchange,
-        failure.notify,
-        tuple(rows),
-        tuple(remedies),
-        frames=failure.frames,
+        rows,
+        remedies,
     )
 
 

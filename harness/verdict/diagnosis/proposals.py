@@ -97,20 +97,15 @@ def explain_mode(failure: Failure, around: Circumstances) -> Diagnosis | None:
     offered = union(offer.alternatives, Aspect.MODE)
     if refuser.mode in offered:
         return None
-    return Diagnosis(
+    return failure.diagnosis(
         Cause.MODE,
         f"{failure.asker} asks for {offered[0]} mode, and {failure.refuser} wants "
         f"{refuser.mode} mode: it answered {failure.notify}.",
-        failure.asker,
-        failure.refuser,
-        failure.exchange,
-        failure.notify,
         (Row(Aspect.MODE.value, offered[0], refuser.mode, True),),
         (
             *remedy(asker, Setting.MODE, refuser.mode),
             *remedy(refuser, Setting.MODE, offered[0]),
         ),
-        frames=failure.frames,
     )
 
 
@@ -134,26 +129,19 @@ def _difference(
         cause = Cause.METHOD
     else:
         cause = Cause.PROPOSAL
-    return Diagnosis(
+    return failure.diagnosis(
         cause,
         f"{failure.refuser} wants {_told(nearest, wanted=True)} for the {offer.kind} and was "
         f"offered {_told(nearest, wanted=False)}: it answered {failure.notify}.",
-        failure.asker,
-        failure.refuser,
-        failure.exchange,
-        failure.notify,
-        tuple(
-            _rows(
-                offer,
-                (nearest.offered,),
-                (nearest.wanted,),
-                nearest.differing,
-                refuser.lifetimes.get(offer.kind, UNKNOWN_LIFETIME),
-            )
+        _rows(
+            offer,
+            (nearest.offered,),
+            (nearest.wanted,),
+            nearest.differing,
+            refuser.lifetimes.get(offer.kind, UNKNOWN_LIFETIME),
         ),
-        tuple(_remedies(offer.kind, nearest, asker, refuser)),
-        tuple(notes),
-        frames=failure.frames,
+        _remedies(offer.kind, nearest, asker, refuser),
+        notes,
     )
 
 
@@ -318,33 +306,23 @@ def _version(failure: Failure, asker: Wishes | None, refuser: Wishes) -> Diagnos
         *remedy(asker, Setting.VERSION, refuser.versions[0]),
         *remedy(refuser, Setting.VERSION, failure.version),
     ]
-    return Diagnosis(
+    return failure.diagnosis(
         Cause.VERSION,
         f"{failure.asker} speaks IKEv{failure.version}, and {failure.refuser} is configured for "
         f"{wanted} only: it answered {failure.notify}.",
-        failure.asker,
-        failure.refuser,
-        failure.exchange,
-        failure.notify,
         (Row("IKE version", f"IKEv{failure.version}", wanted, True),),
-        tuple(remedies),
-        frames=failure.frames,
+        remedies,
     )
 
 
 def _no_connection(failure: Failure, address: str, refuser: Wishes) -> Diagnosis:
     wanted = " or ".join(refuser.peer_addresses)
-    return Diagnosis(
+    return failure.diagnosis(
         Cause.NO_CONNECTION,
         f"{failure.refuser} has no connection for the address {address}, from which "
         f"{failure.asker} asks; its connection is for {wanted}: it answered {failure.notify}.",
-        failure.asker,
-        failure.refuser,
-        failure.exchange,
-        failure.notify,
         (Row("initiator's address", address, wanted, True),),
         tuple(remedy(refuser, Setting.PEER_ADDRESS, address)),
-        frames=failure.frames,
     )
 
 
@@ -370,30 +348,20 @@ def _lifetime(
     remedies = [*remedy(asker, setting, own.seconds)]
     if seconds.isdigit():
         remedies += remedy(refuser, setting, int(seconds))
-    return Diagnosis(
+    return failure.diagnosis(
         Cause.LIFETIME,
         f"{failure.refuser} wants {words} the lifetime {wanted} for the {offer.kind} and was "
         f"offered {offered}: it answered {failure.notify}.",
-        failure.asker,
-        failure.refuser,
-        failure.exchange,
-        failure.notify,
-        tuple(rows),
-        tuple(remedies),
-        frames=failure.frames,
+        rows,
+        remedies,
     )
 
 
 def _undecided(failure: Failure, rows: tuple[Row, ...], known: str) -> Diagnosis:
-    return Diagnosis(
+    return failure.diagnosis(
         Cause.PROPOSAL,
         f"{failure.refuser} refused the proposals of {failure.asker} with {failure.notify}; which "
         f"transform it minds the packets do not say: {known}.",
-        failure.asker,
-        failure.refuser,
-        failure.exchange,
-        failure.notify,
         rows,
         proved=False,
-        frames=failure.frames,
     )

@@ -44,11 +44,10 @@ def _explain_v2(failure: Failure, around: Circumstances) -> Diagnosis | None:
     if mode is not None:
         rows.append(mode)
     if all(agreed) and mode is not None:
-        return _diagnosis(
+        return failure.diagnosis(
             Cause.MODE,
             f"{failure.asker} asks for {mode.offered} mode, and {failure.refuser} wants "
             f"{mode.wanted} mode: it answered {failure.notify}.",
-            failure,
             rows,
             [
                 *remedy(asker, Setting.MODE, mode.wanted),
@@ -68,29 +67,12 @@ def _unacceptable(
     rows: Iterable[Row],
 ) -> Diagnosis:
     told = f"it answered {failure.notify}" if failure.notify else "it did not go on"
-    return _diagnosis(
+    return failure.diagnosis(
         Cause.SELECTORS,
         f"{failure.asker} asks for traffic {_pair(offered)}, and {failure.refuser} wants "
         f"{_pair(wanted)}: {told}.",
-        failure,
         rows,
         _remedies(asker, refuser, offered, wanted, agreed),
-    )
-
-
-def _diagnosis(
-    cause: Cause, sentence: str, failure: Failure, rows: Iterable[Row], remedies: Iterable[Remedy]
-) -> Diagnosis:
-    return Diagnosis(
-        cause,
-        sentence,
-        failure.asker,
-        failure.refuser,
-        failure.exchange,
-        failure.notify,
-        tuple(rows),
-        tuple(remedies),
-        frames=failure.frames,
     )
 
 
@@ -188,11 +170,10 @@ def _mismatched(
     told = (
         f"{initiator} answered {failure.notify}" if failure.notify else f"{initiator} did not go on"
     )
-    return _diagnosis(
+    return failure.diagnosis(
         Cause.SELECTORS,
         f"{initiator} asked for traffic {_pair(offered)}, and {responder} answered with "
         f"{_pair(wanted)}, which is not the same: {told}.",
-        failure,
         rows,
         _remedies(refuser, asker, offered, wanted, agreed),
     )

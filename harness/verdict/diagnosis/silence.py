@@ -181,15 +181,12 @@ def _no_answer(failure: Failure, cause: Cause, why: str) -> Diagnosis:
     asked = failure.asked
     again = [one for one in asked.again if one.sender == asked.sender]
     repeated = f", sent {1 + len(again)} times" if again else ""
-    return Diagnosis(
+    return failure.diagnosis(
         cause,
         f"{failure.refuser} did not answer {_message(failure)} of {failure.asker} "
         f"(frame {asked.number}{repeated}){why}.",
-        failure.asker,
-        failure.refuser,
-        failure.exchange,
-        rows=tuple(_progress(failure)),
-        notes=tuple(_notes(failure, again)),
+        rows=_progress(failure),
+        notes=_notes(failure, again),
         proved=cause not in (Cause.NO_ANSWER, Cause.NAT),
         frames=(asked.number, *(one.number for one in again)),
     )
@@ -248,14 +245,10 @@ def explain_cookies(failure: Failure) -> Diagnosis:
         known = f"{failure.asker} returned it {len(returned)} times, and it was not accepted"
     else:
         known = f"{failure.asker} never returned it"
-    return Diagnosis(
+    return failure.diagnosis(
         Cause.COOKIE,
         f"{failure.refuser} asked {failure.asker} {len(demands)} times for a cookie in "
         f"IKE_SA_INIT; {known}.",
-        failure.asker,
-        failure.refuser,
-        failure.exchange,
-        failure.notify,
         (Row("requests with a cookie", str(len(returned)), str(len(demands)), True),),
         frames=tuple(sorted((*demands, *returned))),
     )
