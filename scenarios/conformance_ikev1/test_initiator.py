@@ -18,7 +18,7 @@ from harness.ike.constants_v1 import (
 from harness.ike.payloads_v1 import Hash, Identification, Notification, VendorId
 from harness.ike.script import with_header, with_payloads, without
 from harness.ike.v1.endpoint import Endpoint
-from harness.ike.v1.events import NotifyReceived, PeerAlive
+from harness.ike.v1.events import NotifyReceived, OutboundSwitched, PeerAlive
 from harness.ike.v1.informational import about_isakmp, delete_isakmp
 from harness.ike.v1.script import Change, Script, in_clear
 from harness.lab.lab import Lab
@@ -52,6 +52,7 @@ AN_HOUR = (
 )
 UNASKED = Attribute(Phase1Attribute.PRF, 1)
 TAKES_FIRST = {"strongswan": "it takes the first of them"}
+USES_AT_ONCE = {"strongswan": "it sends with the new SA behind its last message"}
 TAKES_IT = {"strongswan": "it goes on as if that were right"}
 
 
@@ -106,9 +107,6 @@ def test_ikev1_quick_answer(lab: Lab, sun: Peer) -> None:
             comes_up(net, script, QUICK, with_all(nonce_last))
         with rule("unknown-notify", rfc="2408 5.14"):
             comes_up(net, script, QUICK, with_payloads(Notification(ANY_STATUS, b"?")))
-        # What CONNECTED then says is what message 3 has brought about here already.
-        with rule("commit-bit", rfc="2408 3.1"):
-            comes_up(net, script, QUICK, with_header(flags=int(Flag.ENCRYPTION | Flag.COMMIT)))
         with rule("responder-lifetime", rfc="2407 4.6.3.1"):
             comes_up(net, script, QUICK, with_payloads(an_hour()))
         with rule("hash-does-not-verify", rfc="2408 5.11"):
@@ -174,6 +172,50 @@ def test_ikev1_dpd_sequence(lab: Lab, sun: Peer) -> None:
         with rule("all-survive", rfc="3706 6.1"):
             assert asked(net) == again + 1
             assert len(net.moon.sas()) == 1
+
+
+@scenario(
+    "conformance-ikev1-commit-bit",
+    "What a responder has set the commit bit for is used when it says CONNECTED, not before.",
+    rfc="2408 3.1",
+    needs=("esp",),
+)
+def test_ikev1_commit_bit(lab: Lab, sun: Peer) -> None:
+    net, script = with_scripted_responder(lab, sun)
+    old = net.moon.initiate(NAME)
+    net.sun.await_up(NAME)
+    script.sent(exchange=QUICK).replace(with_header(flags=int(Flag.ENCRYPTION | Flag.COMMIT)))
+    with Rules(lab, sun) as rule, net.traffic("alice", "bob", every=0.05) as flow:
+        flow.await_crossed(5)
+        switches = sum(isinstance(one, OutboundSwitched) for one in net.sun.observed)
+        net.moon.rekey_child(NAME)
+        inbound = net.sun.await_observed(OutboundSwitched, after=switches).inbound_spi
+        spi = int.from_bytes(inbound, "big")
+        flow.await_crossed(20)
+        with rule("waits-for-connected", rfc="2408 3.1", deviates=USES_AT_ONCE):
+            assert spi not in sent_with(net), "it sends before CONNECTED"
+        with rule("sends-after-connected", rfc="2408 3.1"):
+            say_connected(net, inbound)
+            net.moon.await_rekeyed(old)
+            flow.await_crossed(5)
+            assert spi in sent_with(net), "it does not send behind CONNECTED"
+    # What strongSwan has replaced is there until its lifetime ends, or its ISAKMP SA.
+    take_down(net, script)
+
+
+def sent_with(net: Net) -> set[int]:
+    """The SPIs that moon has sent ESP with."""
+    return {packet.spi for packet in net.wire("wan").esp if packet.sender == "moon"}
+
+
+def say_connected(net: Net, inbound: bytes) -> None:
+    """Tell moon that sun has the IPsec SA on which it receives with an SPI."""
+    connected = Notification(NotifyType.CONNECTED, b"", ProtocolId.IPSEC_ESP, inbound)
+
+    def send(engine: Endpoint, now: float) -> None:
+        engine.send(engine.isakmp_sas()[0], INFORMATIONAL, (connected,), now)
+
+    net.sun.act(send, version=1)
 
 
 def asked(net: Net) -> int:

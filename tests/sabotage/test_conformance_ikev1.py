@@ -7,10 +7,10 @@ import pytest
 
 from harness.capture.frames import Isakmp, dissect
 from harness.capture.recording import Frame
-from harness.ike.constants_v1 import ExchangeType, NotifyType
+from harness.ike.constants_v1 import ExchangeType, Flag, NotifyType
 from harness.ike.payload import first
 from harness.ike.payloads_v1 import Identification, Notification
-from harness.ike.script import ALWAYS, with_payloads
+from harness.ike.script import ALWAYS, with_header, with_payloads
 from harness.ike.v1.identity import name_identity, subnet_identity
 from harness.ike.v1.informational import about_isakmp
 from harness.ike.v1.script import Script
@@ -30,6 +30,7 @@ from scenarios.conformance_ikev1.test_first_message import (
 )
 from scenarios.conformance_ikev1.test_ignored import test_ikev1_ignored as ignored
 from scenarios.conformance_ikev1.test_initiator import UNASKED
+from scenarios.conformance_ikev1.test_initiator import test_ikev1_commit_bit as commit_bit
 from scenarios.conformance_ikev1.test_initiator import test_ikev1_dpd_sequence as dpd_sequence
 from scenarios.conformance_ikev1.test_initiator import (
     test_ikev1_established_initiator as established_initiator,
@@ -184,6 +185,14 @@ def test_an_established_initiator_turns_red_when_it_does_not_survive(lab: Lab) -
     script = Script()
     script.sent(notify=NotifyType.R_U_THERE_ACK, times=ALWAYS).drop()
     turns_red(lab, established_initiator, scripted(script), because="delete-in-clear")
+
+
+@pytest.mark.needs("esp")
+def test_a_commit_bit_turns_red_when_it_is_not_looked_at(lab: Lab) -> None:
+    script = Script()
+    script.received(exchange=QUICK, times=ALWAYS).replace(with_header(flags=int(Flag.ENCRYPTION)))
+    because = "waits-for-connected .*: it sends before CONNECTED"
+    turns_red(lab, commit_bit, scripted(script), because=because)
 
 
 @virtual_time

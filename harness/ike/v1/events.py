@@ -78,7 +78,8 @@ class IpsecSaInstalled:
     """An IPsec SA exists: install its inbound half now, and its outbound half unless `hold`.
 
     `hold` lasts until `OutboundSwitched`: at the responder until the initiator has shown that it
-    can receive, at an initiator that replaces another SA until the responder has had time to.
+    can receive, at an initiator that replaces another SA until the responder has had time to, or,
+    where that has set the commit bit, has said CONNECTED (RFC 2408 3.1).
     """
 
     isakmp: bytes

@@ -88,9 +88,24 @@ class Host(Protocol):
         ...
 
     def install(
-        self, session: Session, sa: IpsecSa, started: float, now: float, hold: bool
+        self,
+        session: Session,
+        sa: IpsecSa,
+        started: float,
+        now: float,
+        *,
+        hold: bool,
+        committed: bool,
     ) -> None:
-        """Take in an IPsec SA; `started` is when its Quick Mode began."""
+        """Take in an IPsec SA; `started` is when its Quick Mode began.
+
+        With `hold` it sends nothing before `switch`; `committed` is whether the peer has asked to
+        wait until it says CONNECTED.
+        """
+        ...
+
+    def connected(self, session: Session, spi: bytes) -> None:
+        """Learn that the peer is ready for what comes with an IPsec SA, by one of its SPIs."""
         ...
 
     def switch(self, session: Session, sa: IpsecSa, now: float) -> None:

@@ -33,6 +33,8 @@ from harness.ike.v1.timers import Timers
 _RETRY = 0.01
 SWITCH_AFTER = 0.5
 """Seconds for which the initiator of a Quick Mode still sends with what that replaces."""
+COMMITTED_AFTER = 10.0
+"""Seconds after which the CONNECTED that a peer asked to wait for is taken for lost."""
 _NO_COOKIE = bytes(8)
 _OURS_TO_RETRY = frozenset({Reason.TIMEOUT, Reason.EXPIRED, Reason.SUPERSEDED})
 
@@ -176,15 +178,23 @@ class Hub:
         return any(one.replaces == session.cookie for one in self.sessions.values())
 
     def install(
-        self, session: Session, sa: IpsecSa, started: float, now: float, hold: bool
+        self,
+        session: Session,
+        sa: IpsecSa,
+        started: float,
+        now: float,
+        *,
+        hold: bool,
+        committed: bool,
     ) -> None:
         """See Host."""
         name, peer = _peer_of(session)
         # The peer can receive with these only once it has the third message of Quick Mode.
-        waits = not hold and self.ipsec.survivor(name, peer, sa.name) is not None
+        replaces = self.ipsec.survivor(name, peer, sa.name) is not None
+        waits = not hold and (replaces or committed)
         self.emit(IpsecSaInstalled(session.cookie, sa, hold or waits))
         if waits:
-            at = now + SWITCH_AFTER
+            at = now + (COMMITTED_AFTER if committed else SWITCH_AFTER)
             self.timers.set(_switching(sa), at, lambda then: self._switched(session.cookie, sa))
         record = Record(sa, session.cookie, session.connection, peer, started, now, hold)
         self.ipsec.add(record, now)
@@ -195,6 +205,13 @@ class Hub:
         if record is not None:
             self.emit(OutboundSwitched(session.cookie, sa.inbound_spi))
             self.ipsec.complete(record, now)
+
+    def connected(self, session: Session, spi: bytes) -> None:
+        """See Host."""
+        for record in self.ipsec.with_peer(*_peer_of(session)):
+            named = spi in (record.sa.inbound_spi, record.sa.outbound_spi)
+            if named and _switching(record.sa) in self.timers:
+                self._switched(record.isakmp, record.sa)
 
     def _switched(self, cookie: bytes, sa: IpsecSa) -> None:
         self.timers.cancel(_switching(sa))

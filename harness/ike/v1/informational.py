@@ -110,6 +110,8 @@ def _status(session: Session, notify: Notification, now: float) -> None:
     match notify.notify_type:
         case NotifyType.INITIAL_CONTACT:
             session.peer_has_no_other(now)
+        case NotifyType.CONNECTED if notify.protocol == ProtocolId.IPSEC_ESP:
+            session.host.connected(session, notify.spi)
         case NotifyType.R_U_THERE if len(notify.data) == _SEQUENCE:
             sequence = int.from_bytes(notify.data, "big")
             cookies = session.negotiation.cookies

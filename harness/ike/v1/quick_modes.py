@@ -138,7 +138,14 @@ class QuickModes:
             self._refuse(running, broken, now)
             return
         if step.sa is not None and number < 3:
-            session.host.install(session, step.sa, running.started, now, hold=not mode.initiator)
+            session.host.install(
+                session,
+                step.sa,
+                running.started,
+                now,
+                hold=not mode.initiator,
+                committed=mode.initiator and bool(plain.message.flags & Flag.COMMIT),
+            )
         if step.payloads is not None:
             self._send(running, step.payloads, number + 1, now)
         if step.done:

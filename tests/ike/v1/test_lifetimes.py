@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from harness.ike.script import ALWAYS
+from harness.ike.constants_v1 import ExchangeType, Flag, NotifyType, ProtocolId
+from harness.ike.payloads_v1 import Notification
+from harness.ike.script import ALWAYS, with_header
 from harness.ike.v1.configuration import Lifetime, Phase1, Rekeying
 from harness.ike.v1.events import (
     IpsecSaInstalled,
@@ -14,7 +16,8 @@ from harness.ike.v1.events import (
     IsakmpSaEstablished,
     OutboundSwitched,
 )
-from harness.ike.v1.hub import SWITCH_AFTER
+from harness.ike.v1.hub import COMMITTED_AFTER, SWITCH_AFTER
+from harness.ike.v1.ipsec_sa import IpsecSa
 from harness.ike.v1.reasons import Reason
 from tests.ike.v1.pair import Pair, mirrored, seil, swan
 
@@ -111,6 +114,49 @@ def test_who_replaces_an_sa_sends_with_the_old_one_until_the_peer_has_had_time()
     assert pair.a.only(OutboundSwitched).inbound_spi == second.sa.inbound_spi
     # The responder, for whom the third message is the sign, has sent with it all the while.
     assert pair.b.of(OutboundSwitched)[-1].inbound_spi == second.sa.outbound_spi
+
+
+def committed() -> tuple[Pair, IpsecSa]:
+    """A pair whose responder has set the commit bit, and what the initiator has installed."""
+    pair = Pair()
+    bits = with_header(flags=int(Flag.ENCRYPTION | Flag.COMMIT))
+    pair.b.script.sent(exchange=ExchangeType.QUICK_MODE).replace(bits)
+    pair.up()
+    installed = pair.a.only(IpsecSaInstalled)
+    assert installed.hold
+    return pair, installed.sa
+
+
+def say_connected(pair: Pair, spi: bytes, **how: bool) -> None:
+    connected = Notification(NotifyType.CONNECTED, b"", ProtocolId.IPSEC_ESP, spi)
+    isakmp = pair.b.endpoint.isakmp_sas()[0]
+    pair.b.endpoint.send(isakmp, ExchangeType.INFORMATIONAL, (connected,), pair.now, **how)
+    pair.run()
+
+
+def test_an_initiator_that_is_to_wait_for_connected_sends_nothing_before():
+    pair, sa = committed()
+    say_connected(pair, b"\x0b\xad\xca\xfe")
+    say_connected(pair, sa.inbound_spi, protected=False)
+    pair.advance(COMMITTED_AFTER - 0.1)
+    assert not pair.a.of(OutboundSwitched)
+    say_connected(pair, sa.inbound_spi)
+    assert pair.a.only(OutboundSwitched).inbound_spi == sa.inbound_spi
+    say_connected(pair, sa.inbound_spi)
+    pair.advance(COMMITTED_AFTER)
+    assert len(pair.a.of(OutboundSwitched)) == 1
+
+
+def test_a_connected_that_names_the_sa_by_its_other_spi_will_do():
+    pair, sa = committed()
+    say_connected(pair, sa.outbound_spi)
+    assert pair.a.only(OutboundSwitched).inbound_spi == sa.inbound_spi
+
+
+def test_a_connected_that_never_comes_is_not_waited_for_for_ever():
+    pair, sa = committed()
+    pair.advance(COMMITTED_AFTER)
+    assert pair.a.only(OutboundSwitched).inbound_spi == sa.inbound_spi
 
 
 def test_who_loses_the_sa_that_is_replaced_sends_with_the_new_one_at_once():
