@@ -43,13 +43,15 @@ class Limits(NamedTuple):
     """IKE SAs of IKEv2 that tshark has no algorithm for, and those with several sets of keys.
 
     `anew` are the frames with which a Quick Mode begins under a message id that had one before,
-    `behind` those that come after a message of phase 1 that is nobody's.
+    `behind` those that come after a message of phase 1 that is nobody's, `overtaken` those that
+    come after one that was repeated later than its answer.
     """
 
     foreign: frozenset[SaId]
     changing: frozenset[SaId]
     anew: frozenset[int]
     behind: frozenset[int]
+    overtaken: frozenset[int]
 
 
 @dataclass
@@ -96,8 +98,10 @@ def _limits(decryption: Decryption) -> Limits:
     sets = Counter((one.spi_i, one.spi_r) for one in secrets)
     foreign = frozenset((one.spi_i, one.spi_r) for one in secrets if not opens_ike(one))
     changing = frozenset(sa for sa, count in sets.items() if count > 1)
-    anew, behind = (frozenset(found(decryption)) for found in (_begun_anew, _behind_forged))
-    return Limits(foreign, changing, anew, behind)
+    anew, behind, overtaken = (
+        frozenset(found(decryption)) for found in (_begun_anew, _behind_forged, _overtaken)
+    )
+    return Limits(foreign, changing, anew, behind, overtaken)
 
 
 def _begun_anew(decryption: Decryption) -> Iterator[int]:
@@ -123,6 +127,21 @@ def _behind_forged(decryption: Decryption) -> Iterator[int]:
             yield entry.number
         if not head.message_id and content.status is Status.BAD_ICV and not content.payloads:
             forged.add(head.initiator_spi)
+
+
+def _overtaken(decryption: Decryption) -> Iterator[int]:
+    newest: dict[bytes, int] = {}
+    last: dict[bytes, int] = {}
+    for entry in decryption.ike:
+        content = entry.content
+        if not isinstance(content, Ike) or content.message is None or not content.message.encrypted:
+            continue
+        sa = content.header.initiator_spi
+        if not content.header.message_id and not content.elsewhere:
+            last[sa] = content.repeats or entry.number
+            newest[sa] = max(last[sa], newest.get(sa, 0))
+        elif last.get(sa) != newest.get(sa):
+            yield entry.number
 
 
 def _begins_quick_mode(content: Ike) -> bool:
@@ -169,9 +188,13 @@ def _reasons(
             yield NoOracle.MALFORMED, ("exchange", *INSIDE)
         case Ike(message=message) if message is not None and message.encrypted:
             # It takes the IV from the message before, which for a repeated one is that one itself.
-            if (content.repeats and not content.elsewhere) or content.frames[0] in limits.anew:
+            number = content.frames[0]
+            if (content.repeats and not content.elsewhere) or number in limits.anew:
                 yield NoOracle.REPEATED, INSIDE
-            elif content.frames[0] in limits.behind:
+            elif number in limits.overtaken:
+                # The IV of what follows phase 1 is of the last message of phase 1 that was sent.
+                yield NoOracle.REPEATED, INSIDE
+            elif number in limits.behind:
                 # And that one it has for the IV of what follows.
                 yield NoOracle.FORGED, INSIDE
             elif content.status is Status.BAD_ICV and not content.payloads:

@@ -30,6 +30,7 @@ from tests.capture.packets import (
     sealer,
     udp,
 )
+from tests.capture.runs import Runs
 from tests.capture.second_opinion import Comparison, NoOracle, compare
 from tests.capture.test_ah_packets import secret, sent
 
@@ -110,3 +111,24 @@ def test_what_is_left_out_is_counted_with_its_reason(tmp_path: Path) -> None:
     found = compared(decrypt(taken, Secrets(ipsec=(foreign,))), tmp_path)
     assert (found.compared, found.differing) == (1, [])
     assert found.left_out == {NoOracle.ALGORITHM: 1}
+
+
+def test_behind_a_message_of_phase_1_that_came_again_after_its_answer_tshark_has_no_say(
+    runs: Runs, tmp_path: Path
+) -> None:
+    before = runs.decrypted("ikev1-psk")
+    question, answer = (
+        entry.number
+        for entry in before.ike
+        if isinstance(entry.content, Ike)
+        and entry.content.message is not None
+        and entry.content.message.encrypted
+        and not entry.content.header.message_id
+    )
+    taken = list(runs.captured("ikev1-psk").frames)
+    taken.insert(answer, taken[question - 1])
+    again = [frame._replace(number=number) for number, frame in enumerate(taken, 1)]
+    found = compared(decrypt(again, before.secrets), tmp_path)
+    assert found.differing == []
+    behind = [entry for entry in before.ike if entry.number > answer]
+    assert found.left_out == {NoOracle.REPEATED: 1 + len(behind)}
