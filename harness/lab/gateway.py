@@ -145,9 +145,11 @@ class Gateway:
 
     # What can be waited for.
 
-    def await_up(self, child: str, within: float = WITHIN) -> ChildSa:
-        """The CHILD_SA of that name, as soon as it is up."""
-        return self._background.run(self._station.child_up(child, within))
+    def await_up(
+        self, child: str, within: float = WITHIN, *, inbound: int | None = None
+    ) -> ChildSa:
+        """The CHILD_SA of that name, as soon as it is up; the first one, or that of an SPI."""
+        return self._background.run(self._station.child_up(child, within, inbound=inbound))
 
     def await_rekeyed(self, old: ChildSa, within: float = WITHIN) -> ChildSa:
         """The CHILD_SA that replaces `old`, as soon as it does."""

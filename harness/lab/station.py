@@ -105,10 +105,16 @@ class Station:
         await self.running.initiate(child, within)
         return await self.child_up(child, within, since)
 
-    async def child_up(self, child: str, within: float, since: int = 0) -> ChildSa:
-        """The CHILD_SA of that name that came up after position `since` of the journal."""
+    async def child_up(
+        self, child: str, within: float, since: int = 0, inbound: int | None = None
+    ) -> ChildSa:
+        """The CHILD_SA of that name, and with an SPI of that, up after position `since`."""
         entry = await self.journal.first(
-            ChildUp, lambda up: up.child.name == child, f"CHILD_SA {child} up", within, since
+            ChildUp,
+            lambda up: up.child.name == child and inbound in (None, up.child.inbound),
+            f"CHILD_SA {child} up",
+            within,
+            since,
         )
         up: ChildUp = entry.event
         self._came_up[up.child.inbound] = entry.position

@@ -32,7 +32,7 @@ from harness.lab.net import Net
 from harness.lab.wire import IkeMessage
 from harness.network.topologies import MOON_SUN
 from harness.peers.connection import Connection
-from harness.peers.contract import ChildSa, IkeSa, Peer
+from harness.peers.contract import IkeSa, Peer
 from harness.peers.ikelabd import Ikelabd
 from harness.peers.strongswan import StrongSwan
 from scenarios.agreements import MOON, SUN
@@ -205,9 +205,10 @@ class Prober:
         if isinstance(end, QuickModeFailed):
             return _ending(end)
         inbound, outbound = end.sa.inbound_spi, end.sa.outbound_spi
+        # Sun has its pair with message 3, behind which a Delete must not be too close.
+        child = self.net.sun.await_up(NAME, inbound=int.from_bytes(outbound, "big"))
         self._act(lambda engine, now: engine.delete_child(inbound, now))
-        child = ChildSa(NAME, int.from_bytes(inbound, "big"), int.from_bytes(outbound, "big"), 0)
-        self.net.sun.await_deleted(child.mirrored())
+        self.net.sun.await_deleted(child)
         return ""
 
     @property
