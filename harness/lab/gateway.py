@@ -186,6 +186,10 @@ class Gateway:
         """The IKE SAs with their children, as the daemon lists them."""
         return self._background.run(self._station.running.sas())
 
+    def settle(self) -> None:
+        """Return when the daemon has dealt with every message that it has read so far."""
+        self._background.run(self._station.running.settled())
+
     @property
     def data_plane(self) -> DataPlane:
         """Who does ESP here."""

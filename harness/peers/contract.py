@@ -201,6 +201,14 @@ class Daemon(Protocol):
         """All IKE SAs with their children, as the daemon lists them."""
         ...
 
+    async def settled(self) -> None:
+        """Return when every message that it has read so far is dealt with.
+
+        Who has answered a later message may still be at work on an earlier one. Returns at once
+        where a daemon deals with them in turn, or cannot say.
+        """
+        ...
+
     async def stop(self) -> None:
         """End the daemon as its supervisor would, with deletes; return when it is gone."""
         ...

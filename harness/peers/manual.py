@@ -62,6 +62,9 @@ class Keyed:
         """No IKE SA, ever."""
         return ()
 
+    async def settled(self) -> None:
+        """Return: nobody here reads messages."""
+
     async def stop(self) -> None:
         """Do nothing: SAs keyed by hand stay."""
 

@@ -59,6 +59,7 @@ class Prober:
         # What an initiator leaves half-open is no attack here.
         options = {"sun": PATIENT} if sun.name.startswith("strongswan@") else {}
         net = lab.up(MOON_SUN, moon=moon, sun=sun, connection=connection, options=options)
+        net.sun.settle()
         return cls(net, script)
 
     def established(self) -> Prober:
@@ -163,15 +164,21 @@ class Prober:
         return [message for message in self.net.wire("wan").ike if message.sender == "sun"]
 
     def goes_on(self, *, children: int = 1) -> list[IkeMessage]:
-        """Check that sun answers and has the IKE SA still; return what it said before that."""
+        """Check that sun answers and has the IKE SA still; return what it said until it had done.
+
+        The answer is not among it.
+        """
         before = self.told
         self.ask()
+        last = self.heard[-1]
         answer = [one for one in self.net.wire("wan").decryption.ike if one.sender == "sun"][-1]
         assert isinstance(answer.content, Ike)
         found = (answer.content.status, answer.content.payloads)
         assert found == (Status.DECRYPTED, ()), f"sun answered {found}"
+        self.net.sun.settle()
+        self.told = len(self.heard)
         kept(self.net.sun, self.ike, children)
-        return self.heard[before:-1]
+        return [one for one in self.heard[before:] if one != last]
 
     # An IKE SA that is to be made.
 
@@ -204,6 +211,7 @@ class Prober:
         """What sun said to an IKE_SA_INIT request that was changed, by the time of another one."""
         spi = self._begin(change, IKE_SA_INIT, abandoned=True)
         assert self.opens(lambda plain: plain) == IkeSaInit(), "sun does not answer any more"
+        self.net.sun.settle()
         return [message for message in self.heard if message.initiator_spi == spi]
 
     def _begin(self, change: Change, exchange: int, *, abandoned: bool = False) -> bytes:

@@ -69,6 +69,7 @@ class Prober:
         # What an initiator leaves half-open is no attack here.
         options = {"sun": PATIENT} if isinstance(sun, StrongSwan) else {}
         net = lab.up(MOON_SUN, moon=moon, sun=sun, connection=connection, options=options)
+        net.sun.settle()
         return cls(net, script)
 
     def established(self, child: str | None = NAME) -> Prober:
@@ -157,17 +158,19 @@ class Prober:
         self._act(inject)
 
     def goes_on(self, *, children: int = 1) -> list[IkeMessage]:
-        """Check that sun is there and has its SAs still; return what it said before that.
+        """Check that sun is there and has its SAs still; return what it said until it had done.
 
-        It is asked R-U-THERE (RFC 3706 5), and answers.
+        It is asked R-U-THERE (RFC 3706 5), and answers; that answer is not among what it said.
         """
         before, isakmp = self.told, self.isakmp
         alive = self._count(PeerAlive)
         self._act(lambda engine, now: engine.check_peer(isakmp, now))
         self.net.moon.await_observed(PeerAlive, after=alive)
+        answer = self.heard[-1]
+        self.net.sun.settle()
         self.told = len(self.heard)
         kept(self.net.sun, self.ike, children)
-        return self.heard[before:-1]
+        return [one for one in self.heard[before:] if one != answer]
 
     def answers(self, change: Change) -> bool:
         """Whether sun answers a R-U-THERE in a message that was changed; it must go on."""
@@ -252,10 +255,9 @@ class Prober:
         It may say why.
         """
         cookie = self._say_first(change)
-        # Who has answered two later ones and lists its SAs has done with it.
-        for _ in range(2):
-            self._answer(self._say_first(lambda plain: plain))
-        self.net.sun.sas()
+        # Who has answered a later one has read it.
+        self._answer(self._say_first(lambda plain: plain))
+        self.net.sun.settle()
         answers = [one for one in self.heard if one.initiator_spi == cookie]
         assert MAIN.name not in {one.exchange for one in answers}, "sun answers with message 2"
 

@@ -163,6 +163,9 @@ class BoxDaemon:
             self._listener(event)
         return now
 
+    async def settled(self) -> None:
+        """See Daemon: a console does not say what a router is at work on."""
+
     async def stop(self) -> None:
         """Take the configuration away, so that the router deletes its SAs, and log out."""
         try:

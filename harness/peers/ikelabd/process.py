@@ -124,6 +124,9 @@ class IkelabdProcess:
         answer = await self._control.ask("list-sas")
         return [read_ike(values) for values in answer["sas"]]
 
+    async def settled(self) -> None:
+        """See Daemon: a message that it has read is dealt with before anything else is."""
+
     async def open_console(self) -> int:
         """See HasConsole."""
         return await open_terminal(self._node, CONTROL)

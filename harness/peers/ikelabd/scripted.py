@@ -177,6 +177,9 @@ class ServiceInNode:
         """See Daemon; none once it has ended."""
         return () if self._closed else [ike_of(ike) for ike in self.service.sas()]
 
+    async def settled(self) -> None:
+        """See Daemon: its messages have their turns in this process."""
+
     async def stop(self) -> None:
         """See Daemon."""
         if not self._closed:

@@ -26,6 +26,13 @@ from harness.peers.strongswan.sections import Section
 from harness.peers.strongswan.vici import Vici, ViciError
 
 PID_FILE = "/run/charon.pid"
+LOOK_EVERY = 0.005
+"""Seconds between two looks at what charon is at work on: it does not say when it has done."""
+FIRST_LOOKS = 5
+"""A look may meet the end of the one before, which is a job too: so many do not all."""
+MESSAGES = ("high", "medium", "low")
+"""The priorities of the jobs that messages are."""
+SETTLE_DEADLINE = 10.0
 STOP_DEADLINE = 10.0
 """Seconds that a charon has to end after SIGTERM: it waits for no answer to its deletes."""
 
@@ -40,6 +47,7 @@ class Charon:
         self._listener = listener
         self._tasks: list[asyncio.Future[Any]] = []
         self._up: set[tuple[int, int]] = set()
+        self._resident: int | None = None
 
     async def watch(self) -> None:
         """Register for every event; all that happens from here on reaches the listener.
@@ -88,6 +96,31 @@ class Charon:
             for name, ike in message.items()
             if isinstance(ike, Mapping)
         ]
+
+    async def settled(self) -> None:
+        """Return when no worker is busy with a message, and none waits for a worker.
+
+        Messages have workers of their own, and an INFORMATIONAL overtakes others. The first call
+        must come before there are any: what charon has then are the jobs that never end.
+        Raises `PeerError` when it is at work for too long.
+        """
+        if self._resident is None:
+            looks = [await self._jobs() for _ in range(FIRST_LOOKS)]
+            self._resident = min(looks)
+        with contextlib.suppress(ViciError, OSError):
+            for _ in range(round(SETTLE_DEADLINE / LOOK_EVERY)):
+                if await self._jobs() <= self._resident:
+                    return
+                await asyncio.sleep(LOOK_EVERY)
+            raise PeerError(
+                f"charon on {self._node.name} is at work still after {SETTLE_DEADLINE:g} s"
+            )
+
+    async def _jobs(self) -> int:
+        """How many jobs of the priorities that messages have are under way, or wait."""
+        stats = await self._vici.request("stats")
+        active, queued = stats["workers"]["active"], stats["queues"]
+        return sum(int(jobs[name]) for jobs in (active, queued) for name in MESSAGES)
 
     async def stop(self) -> None:
         """End charon with SIGTERM, as its supervisor would: it sends its deletes first."""
