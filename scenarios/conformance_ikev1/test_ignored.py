@@ -100,7 +100,7 @@ def test_ikev1_ignored(lab: Lab, sun: Peer) -> None:
         with rule("quick-mode-repeated", rfc="2409 5.5"):
             prober.send(prober.first_of(QUICK))
             prober.goes_on()
-        with rule("main-mode-repeated", rfc="2408 5.2"):
+        with rule("main-mode-repeated", rfc="2408 5.1"):
             prober.send(prober.first_of(MAIN))
             prober.goes_on()
 
