@@ -26,6 +26,7 @@ def explain_authentication(failure: Failure, around: Circumstances) -> Diagnosis
         _explain_secret,
         explain_certificate,
         _explain_signature,
+        _explain_own_key,
     ):
         found = explain(failure, around)
         if found is not None:
@@ -178,6 +179,18 @@ def _explain_signature(failure: Failure, around: Circumstances) -> Diagnosis | N
         f"{failure.refuser} {said}.",
         (Row("signature", "by another key", "by the key of the certificate", True),),
     )
+
+
+# -- an end that cannot sign --------------------------------------------------------------------
+
+
+def _explain_own_key(failure: Failure, around: Circumstances) -> Diagnosis | None:
+    # Keys take longer to import than all the rest, and most failures are of something else.
+    if not any(one.private_keys is not None for one in around.wishes):
+        return None
+    from harness.verdict.diagnosis.own_keys import explain_own_key
+
+    return explain_own_key(failure, around)
 
 
 # -- Aggressive Mode ----------------------------------------------------------------------------

@@ -84,7 +84,7 @@ def _refused(
     trusted = " or ".join(one.subject.rfc4514_string() for one in anchors)
     until = f"{leaf.not_valid_after_utc:%Y-%m-%d %H:%M:%S} UTC"
     since = f"{leaf.not_valid_before_utc:%Y-%m-%d %H:%M:%S} UTC"
-    names = ", ".join(_names(leaf)) or leaf.subject.rfc4514_string()
+    names = ", ".join(names_in(leaf)) or leaf.subject.rfc4514_string()
     rows = (
         Row("issuer", issuer, trusted, reason is CertificateFailureReason.UNTRUSTED),
         Row(
@@ -114,7 +114,7 @@ def _refused(
         f"{failure.refuser} does not accept the certificate of {failure.asker}: {why}; "
         f"{failure.refuser} {said}.",
         rows,
-        _remedies(reason, issuer, trusted, names, asker, refuser),
+        _remedies(reason, issuer, trusted, claim.text if claim else "", asker, refuser),
     )
 
 
@@ -122,7 +122,7 @@ def _remedies(
     reason: CertificateFailureReason,
     issuer: str,
     trusted: str,
-    names: str,
+    claim: str,
     asker: Wishes | None,
     refuser: Wishes,
 ) -> tuple[Remedy, ...]:
@@ -132,7 +132,8 @@ def _remedies(
             found += remedy(asker, Setting.CERTIFICATE, f"<a certificate that {trusted} issued>")
             found += remedy(refuser, Setting.AUTHORITY, issuer)
         case CertificateFailureReason.WRONG_IDENTITY:
-            found += remedy(asker, Setting.LOCAL_IDENTITY, names.partition(", ")[0])
+            # Whom it says to be is what the other end expects: another name would only move it.
+            found += remedy(asker, Setting.CERTIFICATE, f"<a certificate for {claim}>")
         case _:
             found += remedy(asker, Setting.CERTIFICATE, "<a certificate that is valid now>")
     return tuple(found)
@@ -152,7 +153,8 @@ def _own(wishes: Wishes | None) -> str | None:
     return wishes.certificate if wishes else None
 
 
-def _names(certificate: x509.Certificate) -> list[str]:
+def names_in(certificate: x509.Certificate) -> list[str]:
+    """Whom a certificate is for beside its subject (RFC 5280 4.2.1.6)."""
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except (x509.ExtensionNotFound, ValueError):

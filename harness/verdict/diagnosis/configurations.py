@@ -28,6 +28,8 @@ AGGRESSIVE_PSK = "i_dont_care_about_security_and_use_aggressive_mode_psk"
 MOST_OCTETS = 1 << 20
 _CERTIFICATES = ("/etc/ipsec.d/certs/", "/etc/swanctl/x509/")
 _AUTHORITIES = ("/etc/ipsec.d/cacerts/", "/etc/swanctl/x509ca/")
+_LEGACY_KEYS = ("/etc/ipsec.d/private/",)
+_KEYS = tuple(f"/etc/swanctl/{one}/" for one in ("private", "rsa", "ecdsa", "pkcs8"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,22 +93,29 @@ def _files(configuration: Path) -> dict[str, str]:
 
 
 def _ipsec_conf(given: Given) -> tuple[Wishes, ...]:
-    return ipsec_conf.read_ipsec_conf(
+    secrets = given.files.get(ipsec_conf.SECRETS, "")
+    found = ipsec_conf.read_ipsec_conf(
         given.files[ipsec_conf.FILE],
         given.node,
-        secrets=given.files.get(ipsec_conf.SECRETS, ""),
+        secrets=secrets,
         certificates=given.below(_CERTIFICATES),
         trusted=tuple(given.below(_AUTHORITIES).values()),
     )
+    # A key is loaded where ipsec.secrets names it.
+    named = {Path(word.strip('"')).name for word in secrets.split()}
+    keys = tuple(text for name, text in given.below(_LEGACY_KEYS).items() if name in named)
+    return tuple(replace(one, private_keys=keys) for one in found)
 
 
 def _swanctl_conf(given: Given) -> tuple[Wishes, ...]:
-    return swanctl_conf.read_swanctl_conf(
+    found = swanctl_conf.read_swanctl_conf(
         given.files[swanctl_conf.FILE],
         given.node,
         certificates={**given.below(_CERTIFICATES), **given.below(_AUTHORITIES)},
         trusted=tuple(given.below(_AUTHORITIES).values()),
     )
+    keys = tuple(given.below(_KEYS).values())
+    return tuple(replace(one, private_keys=keys) for one in found)
 
 
 def _over_vici(given: Given) -> tuple[Wishes, ...]:

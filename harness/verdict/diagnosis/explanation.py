@@ -9,6 +9,7 @@ a second attempt made.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from harness.capture.entries import Ike
@@ -42,7 +43,17 @@ def diagnose(around: Circumstances) -> tuple[Diagnosis, ...]:
         key = replace(diagnosis, sentence=_without_frames(diagnosis))
         before = found.get(key)
         found[key] = diagnosis if before is None else replace(before, times=before.times + 1)
-    return tuple(found.values())
+    return (*found.values(), *(() if found else _without_proof(around)))
+
+
+def _without_proof(around: Circumstances) -> Iterable[Diagnosis]:
+    """What no packet shows: an end that stopped by itself, or never began."""
+    if not any(one.method == "pubkey" and one.certificate for one in around.wishes):
+        return ()
+    # Certificates take longer to import than all the rest.
+    from harness.verdict.diagnosis.own_keys import ends_without_proof
+
+    return ends_without_proof(around)
 
 
 def _without_frames(diagnosis: Diagnosis) -> str:

@@ -25,6 +25,7 @@ class Cause(StrEnum):
     SECRET = "the pre-shared keys differ"
     METHOD = "another authentication method is expected"
     CERTIFICATE = "the certificate is not accepted"
+    PRIVATE_KEY = "the private key is missing"
     AUTHENTICATION = "authentication failed"
     SELECTORS = "no common traffic selectors"
     MODE = "tunnel against transport mode"

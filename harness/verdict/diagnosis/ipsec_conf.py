@@ -68,6 +68,8 @@ class IpsecConf:
 
     def spell(self, wishes: Wishes, setting: Setting, value: Value) -> tuple[Spelled, ...]:
         """See Spelling."""
+        if setting is Setting.PRIVATE_KEY:
+            return self._private_key(wishes, str(value))
         place = wishes.place(setting)
         text = self._text(setting, value)
         if text is None:
@@ -80,6 +82,18 @@ class IpsecConf:
         if place is not None:
             return (Spelled(text, place.text, place.where),)
         return (Spelled(text, "", where),)
+
+    def _private_key(self, wishes: Wishes, whose: str) -> tuple[Spelled, ...]:
+        """The file, and the line that names it, as its certificate is named."""
+        from harness.verdict.diagnosis.own_keys import is_rsa
+
+        place = wishes.place(Setting.CERTIFICATE)
+        name = place.text.partition("=")[2].strip() if place else "own.pem"
+        word = "RSA" if is_rsa(wishes.certificate) else "ECDSA"
+        return (
+            Spelled(f"the private key of {whose} as /etc/ipsec.d/private/{name}"),
+            Spelled(f": {word} {name}", "", "ipsec.secrets"),
+        )
 
     def _text(self, setting: Setting, value: Value) -> str | None:
         key = _KEYS.get(setting, "")

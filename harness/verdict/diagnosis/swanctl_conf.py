@@ -67,6 +67,9 @@ class SwanctlConf:
         if setting is Setting.METHOD:
             # Each end proves itself on its own: what is to be changed is changed for both.
             return tuple(self._method(wishes, end, str(value)) for end in ("local", "remote"))
+        if setting is Setting.PRIVATE_KEY:
+            # swanctl loads whatever is there; a name for it is in no section.
+            return (Spelled(f"the private key of {value} as a file in /etc/swanctl/private/"),)
         if setting is Setting.IKE_LIFETIME and isinstance(value, int):
             return self._isakmp_lifetime(wishes, value)
         if setting is Setting.SECRET:

@@ -29,6 +29,7 @@ class Setting(StrEnum):
     SECRET = "pre-shared key"
     METHOD = "authentication method"
     CERTIFICATE = "own certificate"
+    PRIVATE_KEY = "private key"
     AUTHORITY = "trusted authority"
     MODE = "mode"
     EXCHANGE = "exchange mode"
@@ -85,9 +86,10 @@ class Wishes:
     `versions` are the IKE versions that it speaks. `proposals` has the alternatives for each kind
     of SA, `defaults` the kinds for which they are the daemon's own, because the configuration
     names none. `peer_addresses` without any admits every peer, `remote_identity` None every
-    identity. `method` is `psk` or `pubkey`. `trusted` are certificates in PEM. `lifetimes` and
-    `checks` are for IKEv1. `aggressive` says that it starts with Aggressive Mode,
-    `accepts_aggressive` whether it answers it with a pre-shared key.
+    identity. `method` is `psk` or `pubkey`. `trusted` are certificates in PEM, `private_keys` what
+    its daemon finds, None where only that knows. `lifetimes` and `checks` are for IKEv1.
+    `aggressive` says that it starts with Aggressive Mode, `accepts_aggressive` whether it answers
+    it with a pre-shared key.
     """
 
     node: str
@@ -111,6 +113,7 @@ class Wishes:
     aggressive: bool = False
     accepts_aggressive: bool | None = None
     places: Mapping[Setting, Place] = field(default_factory=dict, repr=False)
+    private_keys: tuple[str, ...] | None = field(default=None, repr=False)
 
     def place(self, setting: Setting) -> Place | None:
         """Where a setting stands, or None where the configuration has none."""

@@ -55,6 +55,9 @@ def of_moon(authority: Authority = AUTHORITY, **changes: Any) -> Certificate:
     return replace(issued, authority=AUTHORITY.pem)
 
 
+OF_ANOTHER = replace(AUTHORITY.certify("mars.strongswan.org", kind="rsa"), authority=AUTHORITY.pem)
+
+
 def between_hosts(connection: Connection) -> Connection:
     """The connection for the gateways' own traffic, which transport mode can protect."""
     for node in connection.sides:
@@ -149,6 +152,12 @@ CASES = {
     "v2 expired": Case(
         certified(V2, of_moon(now=LONG_AGO)), Cause.CERTIFICATE, ("valid",), only="moon"
     ),
+    "v1 certificate of another": Case(
+        certified(V1, OF_ANOTHER), Cause.CERTIFICATE, ("certificate for",), only="moon"
+    ),
+    "v2 certificate of another": Case(
+        certified(V2, OF_ANOTHER), Cause.CERTIFICATE, ("certificate for",), only="moon"
+    ),
     "v2 secret": Case(
         V2.authenticated_by(PreSharedKey("another"), on="sun"), Cause.SECRET, ("pre-shared key",)
     ),
@@ -221,6 +230,23 @@ def test_transport_mode_is_named_where_the_answer_is_about_identities(
 ) -> None:
     peers = [pytestconfig.stash[PEERS][name] for name in ("ikelabd", DEFAULT_PEER)]
     is_mended(lab, another_lab, peers, IN_TRANSPORT_MODE, "moon")
+
+
+@pytest.mark.needs("esp")
+@pytest.mark.parametrize("wants", ["moon", "sun"])
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: "-".join(run[:2]))
+def test_in_ikev2_transport_mode_on_one_side_alone_is_no_failure_but_tunnel_mode(
+    lab: Lab, pytestconfig: pytest.Config, run: tuple[str, str, str], wants: str
+) -> None:
+    # Transport mode is asked for with a notify that the other end need not return (RFC 7296 1.3.1).
+    moon, sun = (pytestconfig.stash[PEERS][name] for name in run[:2])
+    connection = between_hosts(V2).with_child(on=wants, mode="transport")
+    net = lab.up(MOON_SUN, moon=moon, sun=sun, connection=connection)
+    net.moon.initiate("net-net", WITHIN)
+    net.sun.await_up("net-net")
+    for gateway in (net.moon, net.sun):
+        assert {one.mode for one in gateway.sad().established} == {"tunnel"}
+    assert net.diagnoses() == ()
 
 
 def is_mended(lab: Lab, another_lab: Lab, peers: Sequence[Peer], case: Case, changed: str) -> None:
