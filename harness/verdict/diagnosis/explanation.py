@@ -27,6 +27,7 @@ from harness.verdict.diagnosis.authentication import (
 from harness.verdict.diagnosis.context import Circumstances
 from harness.verdict.diagnosis.failures import Failure, Stage
 from harness.verdict.diagnosis.findings import Cause, Diagnosis, Row
+from harness.verdict.diagnosis.never_asked import never_asked
 from harness.verdict.diagnosis.offers import group_named, union
 from harness.verdict.diagnosis.proposals import explain_mode, explain_proposals, offer_of, shown
 from harness.verdict.diagnosis.selectors import explain_selectors
@@ -43,7 +44,7 @@ def diagnose(around: Circumstances) -> tuple[Diagnosis, ...]:
         key = replace(diagnosis, sentence=_without_frames(diagnosis))
         before = found.get(key)
         found[key] = diagnosis if before is None else replace(before, times=before.times + 1)
-    return (*found.values(), *(() if found else _without_proof(around)))
+    return tuple(found.values()) or (*_without_proof(around), *never_asked(around))
 
 
 def _without_proof(around: Circumstances) -> Iterable[Diagnosis]:

@@ -1,21 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A real strongSwan without the private key of its certificate: said, and mended as it is said."""
+"""Where a real strongSwan stops by itself, without a word to its peer: said, mended as told."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from harness.capture.exchanges import MainMode, QuickMode
 from harness.lab.background import Background
 from harness.lab.lab import Lab, Roots
+from harness.lab.net import Net
 from harness.network.spawner import Spawner
 from harness.network.topologies import MOON_SUN
 from harness.peers.connection import Certificate, Connection
 from harness.peers.contract import NativeFile, Peer
 from harness.peers.strongswan.connections import ipsec_conf, swanctl_conf
+from harness.plugin.options import DEFAULT_PEER, PEERS
 from harness.verdict.diagnosis.findings import Cause, Remedy
 from scenarios.agreements import AUTHORITY, NET_NET
 
@@ -94,5 +98,45 @@ def test_a_missing_private_key_is_named_and_the_two_come_up_once_it_is_put_as_to
     assert isinstance(own, Certificate)
     files[node] = as_told(files[node], found.remedies, own.private_key)
     again = another_lab.up(MOON_SUN, native=files, **given)
+    assert again.moon.initiate("net-net", WITHIN)
+    assert again.diagnoses() == ()
+
+
+MODP_NULL = ("esp=aes256-sha256!", "esp=aes256-sha256-modpnull!")
+"""A group that strongSwan has a name for, and no code."""
+
+
+@pytest.mark.parametrize("responder", ["ikelabd", DEFAULT_PEER])
+def test_a_strongswan_that_never_begins_quick_mode_is_told_what_its_peer_would_take(
+    lab: Lab, another_lab: Lab, pytestconfig: pytest.Config, moon: Peer, responder: str
+) -> None:
+    sun = pytestconfig.stash[PEERS][responder]
+    conf, *others = ipsec_conf(V1.sides["moon"])
+    assert MODP_NULL[0] in conf.text
+    broken = replace(conf, text=conf.text.replace(*MODP_NULL))
+
+    def up(where: Lab, file: NativeFile) -> Net:
+        return where.up(
+            MOON_SUN,
+            moon=moon,
+            sun=sun,
+            connection=V1,
+            dialect={"moon": "ipsec.conf"},
+            native={"moon": (file, *others)},
+        )
+
+    net = up(lab, broken)
+    assert net.moon.fails_to_initiate("net-net", WITHIN)
+    exchanges = net.wire("wan").exchanges
+    assert exchanges[0] == MainMode()
+    assert not any(isinstance(one, QuickMode) for one in exchanges)
+    found = net.diagnosis()
+    assert (found.cause, found.exchange, found.proved) == (Cause.PROPOSAL, "Quick Mode", False)
+    assert "moon never began a Quick Mode after Main Mode" in found.sentence
+    assert found.difference("proposals for IPsec") == ("aes256-sha256-modpnull", "aes256-sha256")
+    (told,) = found.remedies
+    assert (told.node, told.spelled.instead) == ("moon", MODP_NULL[1])
+    mended = broken.text.replace(told.spelled.instead, told.spelled.text)
+    again = up(another_lab, replace(broken, text=mended))
     assert again.moon.initiate("net-net", WITHIN)
     assert again.diagnoses() == ()
