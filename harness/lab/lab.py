@@ -29,6 +29,8 @@ from harness.verdict.oracles import OracleName
 
 Clock = Literal["real", "virtual"]
 
+_ENCODE = json.JSONEncoder(sort_keys=True).encode
+
 
 class Roots(Protocol):
     """Where the root file systems of images are."""
@@ -129,7 +131,7 @@ class Lab:
             self._background.call(log.close)
         for net in self._nets:
             state = self._background.run(_state(net))
-            _write_secret(net.folder / "sad.json", _json(state))
+            _write_secret(net.folder / "sad.json", _json(state) + "\n")
 
     def close(self) -> None:
         """Take everything down; nothing of it is left."""
@@ -255,8 +257,14 @@ async def _state(net: Net) -> dict[str, Any]:
     }
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=1, sort_keys=True) + "\n"
+def _json(value: Any, depth: int = 3) -> str:
+    """A line for each SA, policy and counter: with lines for all that they hold JSON is slow."""
+    if not depth or not value or not isinstance(value, dict | list):
+        return _ENCODE(value)
+    if isinstance(value, list):
+        return "[\n" + ",\n".join(_json(one, depth - 1) for one in value) + "\n]"
+    named = (f"{_ENCODE(name)}: {_json(one, depth - 1)}" for name, one in sorted(value.items()))
+    return "{\n" + ",\n".join(named) + "\n}"
 
 
 def _write_secret(path: Path, text: str) -> None:

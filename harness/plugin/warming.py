@@ -6,6 +6,9 @@ A restored guest goes on from here, so that no run pays for it again.
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +17,10 @@ import pytest
 from harness.capture.recording import Recording
 from harness.lab.background import Background
 from harness.network.network import Network
+from harness.network.node import Node
 from harness.network.spawner import Spawner
 from harness.network.topologies import MOON_SUN
+from harness.peers.contract import Configuration, Peer
 from harness.plugin import hooks
 from harness.plugin.options import PEERS
 
@@ -39,21 +44,32 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 def pytest_ikelab_warm(config: pytest.Config) -> None:
-    """Start the loop and the spawner, and build a network once: the kernel then has what it needs.
+    """Start the loop and the spawner, and each daemon once in a network: the kernel is ready then.
 
-    Both go on running in the guest, and end with it.
+    The first two go on running in the guest, and end with it.
     """
     background = Background()
     background.__enter__()
     spawner = background.run(Spawner.start())
-    peers = config.stash[PEERS].values()
+    peers = tuple(config.stash[PEERS].values())
     background.run(spawner.load(name for peer in peers for name in peer.modules))
     for image in sorted(IMAGES_IN_GUEST.iterdir()) if IMAGES_IN_GUEST.is_dir() else ():
-        background.run(_build(spawner, image))
+        background.run(_build(spawner, image, [p for p in peers if p.image == image.name]))
     config.stash[WARMED] = Warmed(background, spawner)
 
 
-async def _build(spawner: Spawner, image: Path) -> None:
+async def _build(spawner: Spawner, image: Path, peers: Iterable[Peer]) -> None:
     roots = {"moon": image, "sun": image}
     async with Network.up(MOON_SUN, spawner, roots, Recording()) as network:
         await network.ping("alice", "moon")
+        for peer in peers:
+            await _start(peer, network.node("moon"))
+
+
+async def _start(peer: Peer, node: Node) -> None:
+    """Start a daemon and end it again: the kernel finds its files at once from then on."""
+    nothing = Configuration(None, next(iter(peer.dialects), ""))
+    # One that cannot be without a connection is not ready, and that is all.
+    with contextlib.suppress(Exception), tempfile.TemporaryDirectory() as logs:
+        daemon = await peer.start(node, nothing, lambda event: None, Path(logs))
+        await daemon.crash()
