@@ -21,7 +21,7 @@ from harness.network.topologies import MOON_SUN, SEIL
 from harness.peers.contract import NativeFile, Peer
 from harness.peers.ikelabd.native import native_file
 from harness.peers.strongswan.connections import swanctl_conf
-from harness.plugin.options import DEFAULT_PEER, PEERS
+from harness.plugin.options import DEFAULT_PEER, FRONT_ENDS, PEERS
 from harness.verdict.diagnosis.findings import Cause, Remedy
 from scenarios.agreements import NET_NET
 from scenarios.ikev1_seil.agreements import AGREEMENT, SECRET, TUNNEL, seil_file, swan_files
@@ -37,6 +37,10 @@ MODP_1024 = (
 HMAC_MD5 = (
     f"{PHASE2}.encryption.0.algorithm : aes256",
     f"{PHASE2}.authentication.0.algorithm : hmac-md5",
+)
+NAMED = tuple(
+    f"interface.ipsec0.ike.my-identifier.{line}"
+    for line in ("type : fqdn", "fqdn : branch.example.org")
 )
 OTHER_SECRET = "another"
 SECRETS = {"seil": OTHER_SECRET, "sun": SECRET}
@@ -87,7 +91,7 @@ def edited(text: str, remedy: Remedy) -> str:
     if number:
         indent = re.match(r"\s*", lines[number - 1])
         assert indent is not None
-        is_path = key.startswith("connections.")
+        is_path = key.startswith(("connections.", "secrets."))
         lines[number - 1] = indent.group() + (f"{name} = {value}" if is_path else new)
     elif key.startswith("connections."):
         header = [section.rpartition(".")[2], "{"]
@@ -154,28 +158,44 @@ def comes_up_as_told(
 
 # -- a SEIL and strongSwan ------------------------------------------------------------------------
 
-SEIL_CASES: dict[str, tuple[Setup, Cause]] = {
-    name: (Setup({"seil": router, "sun": swan}), cause)
-    for name, router, swan, cause in (
-        ("group", seil_file(*MODP_1024), swan_files(), Cause.PROPOSAL),
-        ("integrity", seil_file(*HMAC_MD5), swan_files(), Cause.PROPOSAL),
-        ("proxy-id", seil_file(without="proxy-id"), swan_files(), Cause.SELECTORS),
-        ("secret", seil_file(preshared_key=OTHER_SECRET), swan_files(), Cause.SECRET),
-        ("mode", seil_file(AGGRESSIVE), swan_files(), Cause.EXCHANGE_MODE),
+SEIL_CASES: dict[str, tuple[Files, Cause]] = {
+    name: (router, cause)
+    for name, router, cause in (
+        ("group", seil_file(*MODP_1024), Cause.PROPOSAL),
+        ("integrity", seil_file(*HMAC_MD5), Cause.PROPOSAL),
+        ("proxy-id", seil_file(without="proxy-id"), Cause.SELECTORS),
+        ("secret", seil_file(preshared_key=OTHER_SECRET), Cause.SECRET),
+        ("identity", seil_file(*NAMED), Cause.IDENTITY),
+        ("mode", seil_file(AGGRESSIVE), Cause.EXCHANGE_MODE),
     )
 }
 
 
 @pytest.mark.parametrize("node", ["seil", "sun"])
+@pytest.mark.parametrize("told_by", FRONT_ENDS)
 @pytest.mark.parametrize("case", SEIL_CASES.values(), ids=SEIL_CASES)
 def test_a_seil_and_strongswan_come_up_once_one_file_is_as_told(
-    lab: Lab, another_lab: Lab, seil: Peer, sun: Peer, case: tuple[Setup, Cause], node: str
+    lab: Lab,
+    another_lab: Lab,
+    seil: Peer,
+    sun: Peer,
+    case: tuple[Files, Cause],
+    told_by: str,
+    node: str,
 ) -> None:
-    come_up(lab, another_lab, seil, sun, case, node)
+    router, cause = case
+    setup = Setup({"seil": router, "sun": swan_files(told_by)})
+    come_up(lab, another_lab, seil, sun, (setup, cause), node, told_by)
 
 
 def come_up(
-    lab: Lab, another_lab: Lab, seil: Peer, sun: Peer, case: tuple[Setup, Cause], node: str
+    lab: Lab,
+    another_lab: Lab,
+    seil: Peer,
+    sun: Peer,
+    case: tuple[Setup, Cause],
+    node: str,
+    front_end: str = FRONT_ENDS[0],
 ) -> None:
     """As `comes_up_as_told`, for a SEIL that begins and strongSwan."""
 
@@ -185,7 +205,7 @@ def come_up(
             sun=sun,
             seil=seil,
             connection=AGREEMENT,
-            dialect={"seil": "seil", "sun": "ipsec.conf"},
+            dialect={"seil": "seil", "sun": front_end},
             native=dict(setup.files),
             options={"sun": setup.options.get("sun", {})},
         )
