@@ -17,9 +17,12 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from scapy.contrib.ikev2 import IKEv2
 from scapy.layers.isakmp import ISAKMP
+from scapy.packet import Packet
 
 from harness.ike import payloads_v1 as v1
 from harness.ike import payloads_v2 as v2
@@ -32,7 +35,7 @@ MESSAGES = 64
 
 def main_mode_1(random_: random.Random) -> Message:
     """SEIL's: six transforms of six or seven attributes, four vendor ids; 360 octets."""
-    transforms = []
+    transforms: list[v1.Transform] = []
     for cipher, bits in ((7, 256), (7, 128), (5, None)):
         for hash_ in (4, 2):
             attributes = [
@@ -98,7 +101,7 @@ def decode_new_transforms(octets: bytes) -> None:
     decode(octets)
 
 
-def rate(verb: Callable[[object], object], objects: Sequence[object], seconds: float) -> float:
+def rate(verb: Callable[[Any], object], objects: Sequence[Any], seconds: float) -> float:
     """How many objects a second `verb` takes, the best of five slices of the time."""
     for each in objects:
         verb(each)
@@ -114,10 +117,15 @@ def rate(verb: Callable[[object], object], objects: Sequence[object], seconds: f
     return best
 
 
+def dissect(layer: type[Packet], octets: bytes) -> None:
+    """Have scapy read a message down to its last layer."""
+    reach_all_layers(layer(octets))
+
+
 def main() -> int:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
     random_ = random.Random(2408)
-    kinds = (
+    kinds: tuple[tuple[str, Callable[[random.Random], Message], type[Packet]], ...] = (
         ("IKEv1 Main Mode 1", main_mode_1, ISAKMP),
         ("IKEv2 IKE_SA_INIT", ike_sa_init, IKEv2),
         ("IKEv2 SK", sealed, IKEv2),
@@ -127,10 +135,8 @@ def main() -> int:
     for name, make, layer in kinds:
         messages = [make(random_) for _ in range(MESSAGES)]
         datagrams = [encode(message) for message in messages]
-        scapy = rate(
-            lambda octets, layer=layer: reach_all_layers(layer(octets)), datagrams, seconds
-        )
-        rows = [
+        scapy = rate(partial(dissect, layer), datagrams, seconds)
+        rows: list[tuple[str, Callable[[Any], object], Sequence[Any]]] = [
             ("decode", decode, datagrams),
             ("decode, new transforms", decode_new_transforms, datagrams),
             ("encode", encode, messages),

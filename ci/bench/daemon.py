@@ -78,7 +78,7 @@ async def bring_up(sun: Station, number: int) -> None:
     endpoint, _ = initiator(number)
     while said := endpoint.datagrams():
         for one in said:
-            sun.sockets.arrived(one.data, one.source, one.destination)
+            sun.sockets.arrived(one.data, one.source, one.destination, 0)
         await sun.service.do(lambda now: None)
         answers: list[Datagram] = []
         while sun.sockets.sent:

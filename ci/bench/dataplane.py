@@ -34,6 +34,7 @@ from harness.ike.address import Path as NetworkPath
 from harness.ike.esp import EspSa
 from harness.ike.traffic_selectors import TrafficSelector
 from harness.ike.transforms import encryption
+from harness.lab.event_log import EventLog
 from harness.lab.station import Station
 from harness.machine.cache import locate
 from harness.machine.images import obtain_image
@@ -174,11 +175,13 @@ async def two_charons(spawner: Spawner, count: int) -> Result:
     async with Network.up(PLAIN, spawner, roots) as network, contextlib.AsyncExitStack() as stack:
         stations = []
         for name in roots:
-            station = Station(network.node(name), peer, "userspace")
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            log = EventLog(folder / "events.jsonl")
+            stack.callback(log.close)
+            station = Station(network.node(name), peer, "userspace", log)
             stack.callback(station._xfrm.close)
             side = connection.sides[name]
             configuration = Configuration(side, peer.dialects[0], data_plane="userspace")
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             await station.start(configuration, folder)
             stations.append(station)
         await stations[0].initiate("net-net", 10)

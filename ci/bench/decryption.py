@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from harness.capture.ladder import ladder
 from harness.capture.secrets import IpsecSecret, Secrets
 from harness.capture.wireshark import environment, write_profile
 from harness.ike import payloads_v2 as v2
+from harness.ike.payload import Payload
 from harness.ike.transforms import encryption, integrity
 from tests.capture.packets import (
     esp_secret,
@@ -60,7 +62,10 @@ def ike_packets(exchanges: int) -> tuple[list[bytes], Secrets]:
     secret = ike_secret()
     packets = []
     for number in range(exchanges):
-        payloads = [v2.Notify(16393, b"", 3, b"\1\2\3\4"), v2.Nonce(number.to_bytes(32, "big"))]
+        payloads: list[Payload] = [
+            v2.Notify(16393, b"", 3, b"\1\2\3\4"),
+            v2.Nonce(number.to_bytes(32, "big")),
+        ]
         packets += [ike(one) for one in sealed(secret, header(36, number), payloads)]
         answer = header(36, number, initiator=False, response=True)
         packets += [ike(one, back=True) for one in sealed(secret, answer, payloads)]
@@ -136,14 +141,14 @@ def main() -> int:
             path.write_bytes(pcapng_of(frames([*messages, *esp])))
             write_profile(profile, secrets)
             total = count + len(messages)
-            mine = best(lambda path=path, secrets=secrets: ours(path, secrets))
+            mine = best(partial(ours, path, secrets))
             beside = mine / total
             row(f"{cipher}, ikelab, from file to entries", total, mine, beside)
-            start = best(lambda path=path, profile=profile: tshark(path, profile, "-c", "1"))
-            theirs = best(lambda path=path, profile=profile: tshark(path, profile)) - start
+            start = best(partial(tshark, path, profile, "-c", "1"))
+            theirs = best(partial(tshark, path, profile)) - start
             row(f"{cipher}, tshark, after {start:.2f} s of start", total, theirs, beside)
             some = esp[: max(count // 10, 1)]
-            its = best(lambda some=some, secret=secret, n=scapy_name: with_scapy(some, secret, n))
+            its = best(partial(with_scapy, some, secret, scapy_name))
             row(f"{cipher}, scapy, ESP alone", len(some), its, beside)
             if mine > theirs:
                 missed.append(f"{cipher}: {mine:.2f} s, and tshark {theirs:.2f} s")

@@ -24,7 +24,7 @@ def run(scenario: str, kernel: str, out: Path) -> dict[str, object]:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     (only,) = json.loads((out / "results.json").read_text())["runs"]
     assert only["outcome"] == "pass", only["reason"]
-    return only
+    return dict(only)
 
 
 def seconds(scenario: str, kernel: str, out: Path, times: int) -> float:

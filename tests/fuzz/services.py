@@ -68,13 +68,17 @@ class MemoryPlane:
         self.pairs.clear()
 
 
+def nobody_listens(octets: bytes, source: Address, destination: Address, octet: int) -> None:
+    """Let what arrives be lost, as before a daemon is there."""
+
+
 @dataclass
 class MemorySockets:
     """The sockets of one end: what is sent waits until `Pair.deliver` lets it arrive."""
 
     address: Address
     sent: deque[Datagram] = field(default_factory=lambda: deque(maxlen=4096))
-    arrived: Arrived = lambda octets, source, destination: None
+    arrived: Arrived = field(default_factory=lambda: nobody_listens)
 
     def listen(self, arrived: Arrived) -> None:
         self.arrived = arrived
@@ -141,7 +145,7 @@ class Pair:
                     if one.destination.host == other.sockets.address.host:
                         moved = True
                         self.said.append(one.data)
-                        other.sockets.arrived(one.data, one.source, one.destination)
+                        other.sockets.arrived(one.data, one.source, one.destination, 0)
             if not moved:
                 return
         raise AssertionError("the two never come to rest")
