@@ -143,11 +143,10 @@ def _secret(
             f"the answer in frame {failure.answer.number} is encrypted with other keys than "
             f"those of {failure.asker}"
         )
-    said = f"answered {failure.notify}" if failure.notify else "did not go on"
     return failure.diagnosis(
         Cause.SECRET,
         f"{failure.asker} and {failure.refuser} do not have the same pre-shared key: {evidence}; "
-        f"{failure.refuser} {said}.",
+        f"{failure.refuser} {failure.reaction}.",
         (
             Row(
                 PSK,
@@ -172,11 +171,10 @@ def _explain_signature(failure: Failure, around: Circumstances) -> Diagnosis | N
     proof = failure.asked.ike.proof
     if proof is None or proof.verified is not False or not certificates_in(failure):
         return None
-    said = f"answered {failure.notify}" if failure.notify else "did not go on"
     return failure.diagnosis(
         Cause.AUTHENTICATION,
         f"{failure.refuser} cannot take the proof of {failure.asker}: its {proof}; "
-        f"{failure.refuser} {said}.",
+        f"{failure.refuser} {failure.reaction}.",
         (Row("signature", "by another key", "by the key of the certificate", True),),
     )
 

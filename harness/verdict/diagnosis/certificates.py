@@ -100,7 +100,6 @@ def _refused(
             reason is CertificateFailureReason.WRONG_IDENTITY,
         ),
     )
-    said = f"answered {failure.notify}" if failure.notify else "did not go on"
     why = {
         CertificateFailureReason.UNTRUSTED: f"{issuer} issued it, and {failure.refuser} trusts "
         f"{trusted}",
@@ -112,7 +111,7 @@ def _refused(
     return failure.diagnosis(
         Cause.CERTIFICATE,
         f"{failure.refuser} does not accept the certificate of {failure.asker}: {why}; "
-        f"{failure.refuser} {said}.",
+        f"{failure.refuser} {failure.reaction}.",
         rows,
         _remedies(reason, issuer, trusted, claim.text if claim else "", asker, refuser),
     )

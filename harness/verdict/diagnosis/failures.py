@@ -92,6 +92,11 @@ class Failure:
         )
 
     @property
+    def reaction(self) -> str:
+        """What the refuser did, as the end of a sentence that begins with it."""
+        return f"answered {self.notify}" if self.notify else "did not go on"
+
+    @property
     def frames(self) -> tuple[int, ...]:
         """The frames that it is about."""
         return (self.asked.number, *((self.answer.number,) if self.answer else ()))

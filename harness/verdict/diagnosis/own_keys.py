@@ -28,11 +28,10 @@ def explain_own_key(failure: Failure, around: Circumstances) -> Diagnosis | None
     lacking = _without_key(refuser)
     if refuser is None or lacking is None:
         return None
-    said = f"answered {failure.notify}" if failure.notify else "did not go on"
     return failure.diagnosis(
         Cause.PRIVATE_KEY,
         f"{failure.refuser} has no private key for its certificate {lacking}, and cannot prove to "
-        f"{failure.asker} who it is: it {said}.",
+        f"{failure.asker} who it is: it {failure.reaction}.",
         (Row(WHAT, "", "none", True), Row("certificate", "", lacking)),
         remedy(refuser, Setting.PRIVATE_KEY, lacking),
     )

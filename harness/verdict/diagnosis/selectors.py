@@ -66,7 +66,7 @@ def _unacceptable(
     agreed: Sequence[bool],
     rows: Iterable[Row],
 ) -> Diagnosis:
-    told = f"it answered {failure.notify}" if failure.notify else "it did not go on"
+    told = f"it {failure.reaction}"
     return failure.diagnosis(
         Cause.SELECTORS,
         f"{failure.asker} asks for traffic {_pair(offered)}, and {failure.refuser} wants "
@@ -167,13 +167,11 @@ def _mismatched(
         Row(one.what, one.wanted, one.offered, one.differs)
         for one in _rows(initiator, responder, offered, wanted, agreed)
     )
-    told = (
-        f"{initiator} answered {failure.notify}" if failure.notify else f"{initiator} did not go on"
-    )
     return failure.diagnosis(
         Cause.SELECTORS,
         f"{initiator} asked for traffic {_pair(offered)}, and {responder} answered with "
-        f"{_pair(wanted)}, which is not the same: {told}.",
+        f"{_pair(wanted)}, which is not the same: "
+        f"{initiator} {failure.reaction}.",
         rows,
         _remedies(refuser, asker, offered, wanted, agreed),
     )

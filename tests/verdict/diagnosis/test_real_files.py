@@ -7,16 +7,14 @@ Only what stands in angle brackets, which is a secret, is put in by hand.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from harness.lab.background import Background
-from harness.lab.lab import Lab, Roots
+from harness.lab.lab import Lab
 from harness.lab.net import Net
-from harness.network.spawner import Spawner
 from harness.network.topologies import MOON_SUN, SEIL
 from harness.peers.contract import NativeFile, Peer
 from harness.peers.ikelabd.native import native_file
@@ -121,18 +119,6 @@ def toml(path: str) -> str:
     """The path of a table as ikelabd's driver writes it, with each name in quotes."""
     kinds = ("connection", "child")
     return ".".join(one if one in kinds else f'"{one}"' for one in path.split("."))
-
-
-@pytest.fixture
-def another_lab(
-    lab: Lab, background: Background, spawner: Spawner, roots: Roots, tmp_path: Path
-) -> Iterator[Lab]:
-    """A lab beside the first one, for the two when they are mended."""
-    running = Lab(tmp_path, background, spawner, roots, lab.data_plane)
-    try:
-        yield running
-    finally:
-        running.close()
 
 
 def comes_up_as_told(

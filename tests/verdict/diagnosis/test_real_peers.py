@@ -3,18 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.lab.background import Background
-from harness.lab.lab import Lab, Roots
+from harness.lab.lab import Lab
 from harness.lab.net import Net
-from harness.network.spawner import Spawner
 from harness.network.topologies import MOON_SUN
 from harness.peers.connection import Certificate, Connection, PreSharedKey, Side
 from harness.peers.contract import Peer
@@ -190,18 +187,6 @@ def initiated(net: Net) -> Diagnosis | None:
     except Exception:
         return net.diagnosis()
     return None
-
-
-@pytest.fixture
-def another_lab(
-    lab: Lab, background: Background, spawner: Spawner, roots: Roots, tmp_path: Path
-) -> Iterator[Lab]:
-    """A lab beside the first one, for the two when they are mended."""
-    running = Lab(tmp_path, background, spawner, roots, lab.data_plane)
-    try:
-        yield running
-    finally:
-        running.close()
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)

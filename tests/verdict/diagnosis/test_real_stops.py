@@ -4,17 +4,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from harness.capture.exchanges import MainMode, QuickMode
-from harness.lab.background import Background
-from harness.lab.lab import Lab, Roots
+from harness.lab.lab import Lab
 from harness.lab.net import Net
-from harness.network.spawner import Spawner
 from harness.network.topologies import MOON_SUN
 from harness.peers.connection import Certificate, Connection
 from harness.peers.contract import NativeFile, Peer
@@ -55,18 +52,6 @@ def as_told(files: Files, remedies: Sequence[Remedy], key: str) -> Files:
             name = "any.pem" if place[1].endswith("/") else ""
             added.append(NativeFile(place[1] + name, key))
     return (*files, *added)
-
-
-@pytest.fixture
-def another_lab(
-    lab: Lab, background: Background, spawner: Spawner, roots: Roots, tmp_path: Path
-) -> Iterator[Lab]:
-    """A lab beside the first one, for the two when they are mended."""
-    running = Lab(tmp_path, background, spawner, roots, lab.data_plane)
-    try:
-        yield running
-    finally:
-        running.close()
 
 
 @pytest.mark.parametrize("dialect", WRITERS)
