@@ -165,38 +165,26 @@ def _rejected(negotiation: Negotiation, proved: Message) -> Failure | None:
 
 def _later(negotiation: Negotiation) -> Iterator[Failure]:
     """CREATE_CHILD_SA exchanges that were refused for good."""
-    requests = _of(negotiation, ExchangeType.CREATE_CHILD_SA, response=False)
     answers = _of(negotiation, ExchangeType.CREATE_CHILD_SA, response=True)
-    for asked in requests:
-        answer = next(
-            (
-                one
-                for one in answers
-                if (one.message_id, one.sender) == (asked.message_id, asked.receiver)
-            ),
-            None,
-        )
+    answered: dict[tuple[int, str], Message] = {}
+    for one in answers:
+        answered.setdefault((one.message_id, one.sender), one)
+    # For whom an SA was made last, and when: who got one later, as with another group, is content.
+    made = {one.receiver: one.number for one in answers if one.one(SecurityAssociation) is not None}
+    for asked in _of(negotiation, ExchangeType.CREATE_CHILD_SA, response=False):
+        answer = answered.get((asked.message_id, asked.receiver))
         if answer is None:
             if asked.again:
                 yield Failure(negotiation, Stage.CHILD, "CREATE_CHILD_SA", asked)
             continue
         error = _error(answer)
-        if error is None or error.notify_type in _PASSING or _made_later(negotiation, asked):
+        if error is None or error.notify_type in _PASSING:
             continue
-        yield _refused(negotiation, _stage(asked), "CREATE_CHILD_SA", asked, answer, error)
+        if made.get(asked.sender, 0) < asked.number:
+            yield _refused(negotiation, _stage(asked), "CREATE_CHILD_SA", asked, answer, error)
 
 
 def _stage(asked: Message) -> Stage:
     association = asked.one(SecurityAssociation, PayloadType.SA)
     rekeys_ike = association is not None and any(one.protocol == 1 for one in association.proposals)
     return Stage.IKE if rekeys_ike else Stage.CHILD
-
-
-def _made_later(negotiation: Negotiation, asked: Message) -> bool:
-    """Whether the same end asked again, as with another group, and got what it wanted."""
-    for message in negotiation.after(asked):
-        if message.exchange != ExchangeType.CREATE_CHILD_SA or not message.response:
-            continue
-        if message.receiver == asked.sender and message.one(SecurityAssociation) is not None:
-            return True
-    return False

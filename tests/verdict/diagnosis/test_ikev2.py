@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Failures of IKEv2 explained from what two engines really sent each other."""
 
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_network
@@ -8,6 +9,7 @@ from ipaddress import ip_network
 import pytest
 from cryptography import x509
 
+from harness.capture.decryption import decrypt
 from harness.capture.secrets import Secrets
 from harness.ike.constants_v2 import ExchangeType, NotifyType
 from harness.ike.description import identity
@@ -18,8 +20,10 @@ from harness.ike.v2.connection import Anchors, Identity, Settings, SharedKey, Si
 from harness.ike.v2.cookies import CookieJar
 from harness.ike.v2.script import Script
 from harness.ike.v2.suites import ChildProposal, IkeProposal
+from harness.verdict.diagnosis.failures_v2 import failures_v2
 from harness.verdict.diagnosis.findings import Cause
 from harness.verdict.diagnosis.identities import Claim, same
+from harness.verdict.diagnosis.negotiations import negotiations
 from harness.verdict.diagnosis.wishes import Setting
 from tests.ike.v2.pair import ECP_256, ESP, GCM, HMAC_SHA256, KEY, MOON_NET, SUN_NET, X25519, Pair
 from tests.ike.v2.test_authentication import START, authority, key_of, signer, trusting
@@ -142,6 +146,31 @@ def test_a_later_child_sa_is_refused_for_its_pfs_group() -> None:
     found = tap.diagnosis()
     assert (found.cause, found.exchange) == (Cause.PROPOSAL, "CREATE_CHILD_SA")
     assert found.difference("PFS group") == ("X25519", "ECP 256")
+
+
+@pytest.mark.parametrize("wanted", [X25519, ECP_256], ids=["agreed", "refused"])
+def test_twice_as_many_rekeyings_take_twice_the_steps_to_look_through(wanted) -> None:
+    def steps(rekeyings: int) -> int:
+        mine, other = (ChildProposal((GCM,), groups=(one,)) for one in (X25519, wanted))
+        pair = Pair(
+            (with_child(MOON_NET, proposals=(mine,)),), (with_child(SUN_NET, proposals=(other,)),)
+        )
+        tap = Tap(pair)
+        pair.up()
+        for _ in range(rekeyings):
+            child = pair.moon.child.inbound_spi
+            pair.moon.endpoint.commands.rekey_child(pair.moon.ike, child, pair.now)
+            pair.settle()
+        (negotiation,) = negotiations(decrypt(tap.frames, tap.secrets).entries)
+        assert len(list(failures_v2(negotiation))) == (rekeyings if wanted is ECP_256 else 0)
+        calls: list[str] = []
+        sys.setprofile(lambda frame, event, of: calls.append(event))
+        list(failures_v2(negotiation))
+        sys.setprofile(None)
+        return calls.count("call")
+
+    few, more, most = (steps(count) for count in (10, 20, 40))
+    assert most - more == 2 * (more - few)
 
 
 def test_traffic_selectors_are_shown_with_those_that_are_wanted() -> None:
