@@ -17,13 +17,22 @@ from harness.verdict.diagnosis.negotiations import Negotiation, negotiations
 
 def failures(entries: Iterable[Entry]) -> Iterator[Failure]:
     """Where each negotiation of a capture stopped, in order."""
-    listed = negotiations(entries)
-    for place, negotiation in enumerate(listed):
-        if not negotiation.messages or negotiation.version not in (1, 2):
-            continue
-        later = listed[place + 1 :]
-        for failure in _of(negotiation):
-            if not _mended(failure, later):
+    listed = [
+        (one, list(_of(one)))
+        for one in negotiations(entries)
+        if one.messages and one.version in (1, 2)
+    ]
+    if not any(found for _, found in listed):
+        return
+    # The last attempt of two parties that went further than those before it.
+    good = {
+        frozenset((one.initiator, one.responder)): place
+        for place, (one, found) in enumerate(listed)
+        if not found and _established(one)
+    }
+    for place, (_, found) in enumerate(listed):
+        for failure in found:
+            if good.get(frozenset((failure.asker, failure.refuser)), -1) < place:
                 yield failure
 
 
@@ -31,13 +40,5 @@ def _of(negotiation: Negotiation) -> Iterator[Failure]:
     return (failures_v1 if negotiation.version == 1 else failures_v2)(negotiation)
 
 
-def _mended(failure: Failure, later: list[Negotiation]) -> bool:
-    """Whether a later attempt of the same two parties went further than this one."""
-    ends = {failure.asker, failure.refuser}
-    for negotiation in later:
-        if {negotiation.initiator, negotiation.responder} != ends:
-            continue
-        established = established_v1 if negotiation.version == 1 else established_v2
-        if established(negotiation) and not any(_of(negotiation)):
-            return True
-    return False
+def _established(negotiation: Negotiation) -> bool:
+    return (established_v1 if negotiation.version == 1 else established_v2)(negotiation)

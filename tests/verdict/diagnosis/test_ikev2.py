@@ -2,6 +2,7 @@
 """Failures of IKEv2 explained from what two engines really sent each other."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_network
@@ -20,6 +21,7 @@ from harness.ike.v2.connection import Anchors, Identity, Settings, SharedKey, Si
 from harness.ike.v2.cookies import CookieJar
 from harness.ike.v2.script import Script
 from harness.ike.v2.suites import ChildProposal, IkeProposal
+from harness.verdict.diagnosis.attempts import failures
 from harness.verdict.diagnosis.failures_v2 import failures_v2
 from harness.verdict.diagnosis.findings import Cause
 from harness.verdict.diagnosis.identities import Claim, same
@@ -48,6 +50,17 @@ def wanting(*proposals: IkeProposal):
 def with_child(connection, **changes):
     (child,) = connection.children
     return replace(connection, children=(replace(child, **changes),))
+
+
+def calls_of(work: Callable[[], object]) -> int:
+    """How many functions some work calls, the same each time."""
+    events: list[str] = []
+    sys.setprofile(lambda frame, event, of: events.append(event))
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return events.count("call")
 
 
 def test_what_comes_up_has_no_diagnosis() -> None:
@@ -163,11 +176,7 @@ def test_twice_as_many_rekeyings_take_twice_the_steps_to_look_through(wanted) ->
             pair.settle()
         (negotiation,) = negotiations(decrypt(tap.frames, tap.secrets).entries)
         assert len(list(failures_v2(negotiation))) == (rekeyings if wanted is ECP_256 else 0)
-        calls: list[str] = []
-        sys.setprofile(lambda frame, event, of: calls.append(event))
-        list(failures_v2(negotiation))
-        sys.setprofile(None)
-        return calls.count("call")
+        return calls_of(lambda: list(failures_v2(negotiation)))
 
     few, more, most = (steps(count) for count in (10, 20, 40))
     assert most - more == 2 * (more - few)
@@ -430,6 +439,20 @@ def test_the_same_failure_again_is_counted_and_not_repeated() -> None:
     pair.up()
     pair.up()
     assert tap.diagnosis().times == 2
+
+
+def test_twice_as_many_attempts_take_twice_the_steps_to_look_through() -> None:
+    def steps(attempts: int) -> int:
+        pair = Pair((offering(ike()),), (wanting(ike(group=ECP_256)),))
+        tap = Tap(pair)
+        for _ in range(attempts):
+            pair.up()
+        entries = decrypt(tap.frames, tap.secrets).entries
+        assert len(list(failures(entries))) == attempts
+        return calls_of(lambda: list(failures(entries)))
+
+    few, more, most = (steps(count) for count in (10, 20, 40))
+    assert most - more == 2 * (more - few)
 
 
 def test_a_second_attempt_that_comes_up_leaves_no_failure() -> None:
