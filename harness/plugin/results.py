@@ -12,6 +12,7 @@ import pytest
 
 from harness.capture.ladder import ANSI, PLAIN
 from harness.capture.presentation import CAPTURE, ladder_of
+from harness.report.page import write_report
 from harness.report.results import OUTCOMES, Run, exit_status, write_results
 from harness.report.table import print_table
 from harness.verdict.diagnosis.evidence import read_diagnoses, text_of
@@ -84,6 +85,8 @@ class Results:
         """Exit with what the verdicts come to, when it was runs that made the session."""
         try:
             yield
+            if self.runs:
+                write_report(self.out, self.runs)
         except OSError as error:
             # Others write too: the file for JUnit.
             self._stop(error)
@@ -108,7 +111,7 @@ class Results:
             colour=reporter.hasmarkup,
             width=max(reporter._tw.fullwidth, WIDTH),
         )
-        reporter.write_line(f"evidence: {self.out}, results: {self.out / 'results.json'}")
+        reporter.write_line(f"evidence: {self.out}, with results.json and report.html")
         if self.problem:
             reporter.write_line(self.problem)
         for run in self.runs:
@@ -158,6 +161,8 @@ def _run(reports: list[pytest.TestReport]) -> Run | None:
         wall_s=latest.get("wall_s", round(sum(report.duration for report in reports), 3)),
         lab_s=latest.get("lab_s"),
         artifacts=worst["folder"],
+        claim=latest.get("claim", ""),
+        rfc=latest.get("rfc", ""),
         data_planes=latest.get("data_planes", {}),
         excused=latest.get("excused", {}),
         rules=latest.get("rules", {}),

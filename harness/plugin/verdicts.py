@@ -30,6 +30,8 @@ def note_on(
     lab = item.stash.get(LAB, None)
     return {
         "scenario": facts.name if facts else None,
+        "claim": facts.sentence if facts else "",
+        "rfc": facts.rfc if facts else "",
         "peers": seated(item, (lab.peers if lab else {}) or peers_of(item)),
         "kernel": where.kernel,
         "clock": where.clock,

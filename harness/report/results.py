@@ -23,6 +23,7 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 class Run:
     """One run of a scenario. `wall_s` is in seconds of the wall's clock, `lab_s` of the lab's.
 
+    `claim` is what the scenario says that holds, `rfc` the section that demands it.
     `data_planes` says who did ESP at each end. `artifacts` is the run's folder, relative to the
     file; `excused` are the oracles that the scenario opted out of, with its reasons. `diagnosis`
     says why negotiations of the run failed, as `diagnosis.json` of its folder does. `rules` are
@@ -39,6 +40,8 @@ class Run:
     wall_s: float
     lab_s: float | None
     artifacts: str
+    claim: str = ""
+    rfc: str = ""
     data_planes: Mapping[str, str] = field(default_factory=dict)
     excused: Mapping[str, str] = field(default_factory=dict)
     rules: Mapping[str, str] = field(default_factory=dict)

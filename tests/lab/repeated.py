@@ -21,7 +21,7 @@ from tests.cli.commands import ikelab
 PEERS = ("--moon", "strongswan@5.9.8", "--sun", "strongswan@6.0.1")
 RESULTS = "results.json"
 # What the time on the wall is in.
-TIMED = {RESULTS, "junit.xml"}
+TIMED = {RESULTS, "junit.xml", "report.html"}
 LOST = 3
 
 

@@ -2,6 +2,7 @@
 """What becomes of somebody's own scenarios: every outcome, on the host and in the lab kernel."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -127,6 +129,17 @@ def test_the_run_is_described_where_its_evidence_is(on_host: Session) -> None:
     assert len(kept.packets) > 4
     names = {path.name for path in on_host.evidence("own-pass", "").iterdir()}
     assert names >= {"capture.pcapng", "sad.json", "events.jsonl", "replay.json", "moon", "sun"}
+
+
+def test_the_report_has_the_same_verdicts_and_leads_to_the_evidence(on_host: Session) -> None:
+    text = (on_host.out / "report.html").read_text()
+    runs = re.findall(r'href="#run-(\d+)" class="pill is-([a-z-]+)', text)
+    assert [outcome for _, outcome in sorted(runs, key=lambda one: int(one[0]))] == [
+        run["outcome"] for run in on_host.runs.values()
+    ]
+    claims = [run["claim"] for run in on_host.runs.values()]
+    assert [claim in text for claim in claims if claim] == [True] * len(claims)
+    assert f'href="{quote(on_host.runs["own-fail"]["artifacts"])}/ladder.txt"' in text
 
 
 def test_junit_has_the_same_verdicts(on_host: Session) -> None:
