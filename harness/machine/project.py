@@ -48,7 +48,8 @@ def obtain_project(
 ) -> tuple[Path, str]:
     """Return the erofs with the project tree, and the key of its content.
 
-    In it are ``project/``, the rootdir, and ``lib/harness``. Raises MachineError if a path of
+    In it are ``project/``, the rootdir, and ``lib/`` with the harness, and with the catalogue where
+    the rootdir is another. Raises MachineError if a path of
     the tree is not there or lies outside the rootdir.
     """
     # Read once: what is keyed is what is laid down, whatever an editor saves meanwhile.
@@ -85,6 +86,10 @@ def _files(tree: ProjectTree) -> Iterator[tuple[str, Path]]:
     rootdir = tree.rootdir.absolute()
     if not rootdir.is_dir():
         raise MachineError(f"{rootdir}: there is no such rootdir to run scenarios of.")
+    if rootdir != package.parent:
+        # Somebody's own scenarios take connections from the catalogue, as they can here.
+        for path in _walk(package.parent / "scenarios"):
+            yield f"lib/{path.relative_to(package.parent)}", path
     optional = [*CONFIGURATION, *(OWN_PATHS if tree.paths == OWN_PATHS else ())]
     for name in (*optional, *tree.paths):
         path = Path(os.path.normpath(rootdir / name))

@@ -74,7 +74,7 @@ def _in_guest(item: pytest.Item, where: Plan) -> Iterable[pytest.TestReport]:
     if uncollected:
         why = Lost(
             f"{item.nodeid}: it cannot be collected in the lab kernel, where only the folder of the"
-            " scenarios and the packages of the harness are.",
+            " scenarios, ikelab itself and the packages that it needs are.",
             str(uncollected[0]["longrepr"]),
         )
         return [_lost(item, why, result.wall_s)]
@@ -113,8 +113,6 @@ def _reports(item: pytest.Item, result: Result) -> list[pytest.TestReport]:
         report = item.config.hook.pytest_report_from_serializable(
             config=item.config, data=from_wire(data, item.config.rootpath)
         )
-        if isinstance(report, pytest.CollectReport):
-            report = _uncollected(item, report)
         # Times of the lab would be taken for times of the wall.
         report.duration = result.wall_s if report.when == "call" else 0.0
         for name, note in report.user_properties:
@@ -126,19 +124,6 @@ def _reports(item: pytest.Item, result: Result) -> list[pytest.TestReport]:
                 note["folder"] = run_folder(item).name
         reports.append(report)
     return reports
-
-
-def _uncollected(item: pytest.Item, found: pytest.CollectReport) -> pytest.TestReport:
-    """A module that is fine on the host and cannot be imported in the lab kernel: a failure."""
-    report = _report(item, "failed", found.longreprtext, 0.0)
-    said = [line for line in found.longreprtext.splitlines() if line.startswith("E ")]
-    why = said[-1].removeprefix("E ").strip() if said else "pytest does not say why"
-    reason = (
-        f"{item.location[0]} cannot be imported in the lab kernel, which has its rootdir "
-        f"{item.config.rootpath} and the project's own packages: {why}"
-    )
-    report.user_properties.append((PROPERTY, note_on(item, report, None) | {"reason": reason}))
-    return report
 
 
 def _lost(item: pytest.Item, error: MachineError, wall_s: float) -> pytest.TestReport:

@@ -15,7 +15,9 @@ ROOT = Path(__file__).parents[2]
 
 AGREED = """
     from harness.peers.connection import Connection, End, PreSharedKey
+    from scenarios.agreements import NET_NET
 
+    assert NET_NET.name == "net-net", "the project's own connections can be taken"
     NET = Connection.between(
         End("moon", "192.168.0.1", "moon.example.org", ("10.1.0.0/16",)),
         End("sun", "192.168.0.2", "sun.example.org", ("10.2.0.0/16",)),
