@@ -76,6 +76,9 @@ class IkeSa:
     state: str
     children: tuple[ChildSa, ...] = ()
 
+    def __str__(self) -> str:
+        return f"{self.name} {self.initiator_spi:016x} {self.responder_spi:016x}"
+
 
 @dataclass(frozen=True)
 class IkeUp:
@@ -83,12 +86,18 @@ class IkeUp:
 
     ike: IkeSa
 
+    def __str__(self) -> str:
+        return f"IKE SA {self.ike} up"
+
 
 @dataclass(frozen=True)
 class IkeDown:
     """An IKE SA is gone, for whatever reason."""
 
     ike: IkeSa
+
+    def __str__(self) -> str:
+        return f"IKE SA {self.ike} down"
 
 
 @dataclass(frozen=True)
@@ -98,12 +107,18 @@ class IkeRekeyed:
     old: IkeSa
     new: IkeSa
 
+    def __str__(self) -> str:
+        return f"IKE SA {self.old} replaced by {self.new}"
+
 
 @dataclass(frozen=True)
 class ChildUp:
     """A new CHILD_SA carries traffic."""
 
     child: ChildSa
+
+    def __str__(self) -> str:
+        return f"CHILD_SA {self.child} reqid {self.child.reqid} up"
 
 
 @dataclass(frozen=True)
@@ -112,6 +127,9 @@ class ChildDown:
 
     child: ChildSa
 
+    def __str__(self) -> str:
+        return f"CHILD_SA {self.child} down"
+
 
 @dataclass(frozen=True)
 class ChildRekeyed:
@@ -119,6 +137,9 @@ class ChildRekeyed:
 
     old: ChildSa
     new: ChildSa
+
+    def __str__(self) -> str:
+        return f"CHILD_SA {self.old} replaced by {self.new}"
 
 
 @dataclass(frozen=True)

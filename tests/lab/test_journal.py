@@ -4,6 +4,7 @@ import asyncio
 import pytest
 
 from harness.lab.journal import Journal, NotSeen
+from harness.peers.contract import ChildDown, ChildSa
 
 
 def first(journal: Journal, wanted: str, within: float = 0.05) -> str:
@@ -25,6 +26,14 @@ def test_an_event_that_never_comes_is_reported_with_the_last_one_seen() -> None:
     journal.record("up")
     with pytest.raises(NotSeen, match=r"moon: 'down' did not come within 0\.05 s; last seen: up"):
         first(journal, "down")
+
+
+def test_what_a_daemon_told_last_is_named_by_its_spis() -> None:
+    journal = Journal("moon")
+    journal.record(ChildDown(ChildSa("net", 0x1234, 0xC0FFEE00, 7)))
+    said = r"last seen: CHILD_SA net in 0x00001234 out 0xc0ffee00 down$"
+    with pytest.raises(NotSeen, match=said):
+        first(journal, "up")
 
 
 def test_an_event_that_comes_late_is_reported_as_late() -> None:
