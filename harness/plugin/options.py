@@ -128,7 +128,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from error
     config.stash[CHECKED] = options
     if options.inside is None and not hasattr(config, "workerinput"):
-        results = Results(options.out, ladders=config.option.ikelab_ladder)
+        results = Results(options.out, HERE, ladders=config.option.ikelab_ladder)
         config.pluginmanager.register(results, "ikelab-results")
 
 

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import os
+import shlex
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 from harness.capture.ladder import ANSI, PLAIN
 from harness.capture.presentation import CAPTURE, ladder_of
 from harness.report.page import write_report
-from harness.report.results import OUTCOMES, Run, exit_status, write_results
+from harness.report.results import OUTCOMES, REPLAY, Run, exit_status, write_results
 from harness.report.table import print_table
 from harness.verdict.diagnosis.evidence import read_diagnoses, text_of
 from harness.verdict.diagnosis.text import MARK
@@ -26,10 +28,14 @@ LONGEST_LADDER = 200
 
 
 class Results:
-    """A pytest plugin of the controlling process: one `Run` for each item that is a scenario."""
+    """A pytest plugin of the controlling process: one `Run` for each item that is a scenario.
 
-    def __init__(self, out: Path, ladders: bool = False) -> None:
+    `home` is where the project's own scenarios are.
+    """
+
+    def __init__(self, out: Path, home: Path, ladders: bool = False) -> None:
         self.out = out
+        self.home = home
         self.ladders = ladders
         self._runs: dict[str, Run] = {}
         self.problem = ""
@@ -114,11 +120,24 @@ class Results:
         reporter.write_line(f"evidence: {self.out}, with results.json and report.html")
         if self.problem:
             reporter.write_line(self.problem)
+        for line in self._again(reporter.config):
+            reporter.write_line(line)
         for run in self.runs:
             self._show_diagnosis(reporter, run)
         if self.ladders or len(self.runs) == 1:
             for run in self.runs:
                 self._show_ladder(reporter, run)
+
+    def _again(self, config: pytest.Config) -> Iterator[str]:
+        """The commands that run again what failed, where it can be."""
+        further = (
+            () if config.rootpath == self.home else ("--folder", os.path.relpath(config.rootpath))
+        )
+        for run in self.runs:
+            folder = self.out / run.artifacts
+            if run.outcome == "fail" and (folder / REPLAY).exists():
+                command = ("ikelab", "replay", os.path.relpath(folder), *further)
+                yield f"again: {shlex.join(command)}"
 
     def _show_diagnosis(self, reporter: pytest.TerminalReporter, run: Run) -> None:
         """Say why negotiations of a run failed; of many runs, for those that are no pass."""

@@ -16,11 +16,11 @@ import pytest
 from harness.capture.presentation import present
 from harness.plugin.options import options_of
 from harness.plugin.selection import Plan, front_end_of, peers_of, plan, scenario_of
+from harness.report.results import REPLAY
 from harness.verdict.diagnosis.evidence import diagnose_run, write_diagnoses
 
 PLAN = pytest.StashKey[Plan]()
 SCHEMA = 1
-REPLAY = "replay.json"
 # A file system takes names of 255 octets, and the peers and the kernel need theirs.
 LONGEST_ID = 60
 DIAGNOSIS = "diagnosis"

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from harness.report.html import Html, element, joined
-from harness.report.results import OUTCOMES, Outcome, Run
+from harness.report.results import OUTCOMES, REPLAY, Outcome, Run
 
 FILE = "report.html"
 STYLE, SCRIPT = (Path(__file__).with_name(name) for name in ("page.css", "page.js"))
@@ -32,7 +32,7 @@ EVIDENCE = (
     "capture.pcapng",
     "sad.json",
     "events.jsonl",
-    "replay.json",
+    REPLAY,
 )
 BROKEN: tuple[Outcome, ...] = ("fail", "lost")
 

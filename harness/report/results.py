@@ -12,6 +12,8 @@ from typing import Any, Literal, get_args
 
 SCHEMA = 1
 FILE = "results.json"
+REPLAY = "replay.json"
+"""What of a run's folder says how to run it again."""
 
 Outcome = Literal["pass", "unsupported", "not-run", "fail", "lost"]
 

@@ -56,7 +56,8 @@ def print_table(runs: Iterable[Run], file: TextIO, *, colour: bool, width: int) 
                 console.print(Text(f"{run.scenario}: {peers}: {rule}: {verdict}"), soft_wrap=True)
     counts = Counter(run.outcome for run in listed)
     words = [f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]]
-    console.print(f"{len(listed)} runs: {', '.join(words)}")
+    number = "1 run" if len(listed) == 1 else f"{len(listed)} runs"
+    console.print(f"{number}: {', '.join(words)}")
 
 
 def _in_order(run: Run) -> list[str]:

@@ -3,6 +3,7 @@
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -107,6 +108,24 @@ def test_a_run_with_a_failure_exits_with_1_and_shows_a_table_with_the_reasons(
         *("strongswan@6.0.1", "-", "strongswan@6.0.1"),
         *("userspace", "host", "pass"),
     ]
+
+
+def test_what_the_harness_says_is_told_at_the_scenarios_line_and_not_inside_of_it(
+    on_host: Session,
+) -> None:
+    told = on_host.shown.partition("_ test_error _")[2].partition("\nE   harness.network")[0]
+    assert re.findall(r"(\w+\.py):\d+: in (\w+)", told) == [("test_own.py", "test_error")]
+    assert "in verify" not in on_host.shown
+
+
+def test_what_failed_comes_with_the_command_that_runs_it_again(
+    on_host: Session, folder: Path
+) -> None:
+    again = [shlex.split(one)[1:] for one in on_host.shown.splitlines() if one[:6] == "again:"]
+    assert [Path(one[2]).name.partition(",")[0] for one in again] == [
+        name for name, run in on_host.runs.items() if run["outcome"] == "fail"
+    ]
+    assert {Path(one[4]).name for one in again} == {folder.name}
 
 
 def test_a_scenario_with_parameters_of_its_own_has_a_folder_for_each(

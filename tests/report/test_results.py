@@ -69,6 +69,12 @@ def test_the_table_shows_each_run_its_reason_and_the_counts() -> None:
     assert "\x1b" not in text
 
 
+def test_one_run_is_counted_as_one() -> None:
+    shown = StringIO()
+    print_table([run("pass")], shown, colour=False, width=120)
+    assert shown.getvalue().splitlines()[-1] == "1 run: 1 pass"
+
+
 def test_the_table_says_who_did_esp_and_names_both_where_they_differ() -> None:
     shown = StringIO()
     alike = replace(run("pass"), data_planes={"moon": "kernel", "sun": "kernel"})
