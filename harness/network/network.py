@@ -109,7 +109,7 @@ class Network:
             raise NetworkError(f"node {node!r} has no end of wire {wire!r}")
         after = interface(node, end.name, *addresses).addresses
         before = self._addresses.get(end, end.addresses)
-        async with links(self.node(node)) as routing:
+        with links(self.node(node)) as routing:
             await routing.readdress(end.name, before, after, self.topology.node(node).routes)
         self._addresses[end] = after
 
@@ -168,11 +168,8 @@ class Network:
         return await spawner.node(spec.name, lowers, sysctls(spec.role.forwards, ipv6))
 
     async def _make_links(self) -> None:
-        async with contextlib.AsyncExitStack() as stack:
-            routing = {
-                name: await stack.enter_async_context(links(node))
-                for name, node in self.nodes.items()
-            }
+        with contextlib.ExitStack() as stack:
+            routing = {name: stack.enter_context(links(node)) for name, node in self.nodes.items()}
             for wire in self.topology.wires:
                 if wire.carried:
                     self._make_carried(wire)
