@@ -49,6 +49,7 @@ class Lab:
     scenario looks at one by one, each with what came of it.
     `data_plane` is that of every peer which says nothing else; `data_planes` tells it by node.
     `front_end` is the dialect of the files that a strongSwan gets where a scenario has several.
+    With `keep_nodes` its nodes are left to the end of the spawner, which ends soon.
     """
 
     def __init__(
@@ -59,6 +60,8 @@ class Lab:
         roots: Roots,
         data_plane: DataPlane,
         clock: Clock = "real",
+        *,
+        keep_nodes: bool = False,
     ) -> None:
         self.folder = folder
         self.data_plane = data_plane
@@ -75,6 +78,7 @@ class Lab:
         self._background = background
         self._spawner = spawner
         self._roots = roots
+        self._keep_nodes = keep_nodes
         self._nets: list[Net] = []
         self._logs: list[EventLog] = []
         self._networks = 0
@@ -134,7 +138,7 @@ class Lab:
             _write_secret(net.folder / "sad.json", _json(state) + "\n")
 
     def close(self) -> None:
-        """Take everything down; nothing of it is left."""
+        """Take everything down; nothing of it is left, but for nodes that are to be kept."""
         self._background.run(self._stack.aclose())
 
     def _next_folder(self) -> Path:
@@ -166,7 +170,7 @@ class Lab:
             names = ", ".join(sorted({peer.name for peer in peers.values()}))
             raise Unsupported(f"the dialect {dialect!r} is not one of {names}")
         network = await self._stack.enter_async_context(
-            Network.up(topology, self._spawner, roots, recording)
+            Network.up(topology, self._spawner, roots, recording, keep_nodes=self._keep_nodes)
         )
         stations = {}
         for name, peer in peers.items():

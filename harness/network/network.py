@@ -50,13 +50,16 @@ class Network:
         spawner: Spawner,
         roots: Roots | None = None,
         recording: Recording | None = None,
+        *,
+        keep_nodes: bool = False,
     ) -> AsyncIterator["Network"]:
         """Build the topology for the block: on entry every link carries packets.
 
         `roots` gives nodes their images; without one a node sees the harness's file systems.
         Without a `recording` frames are kept in memory. Raises NetworkError; nothing is left
-        then, as nothing is left after the block. The end of a block that raised nothing raises
-        FramesLost or RecordingFailed when the recording is not complete.
+        then, as nothing is left after the block; `keep_nodes` leaves the nodes, without their
+        wires, to the end of the spawner. The end of a block that raised nothing raises FramesLost
+        or RecordingFailed when the recording is not complete.
         """
         for name in roots or {}:
             topology.node(name)
@@ -69,8 +72,10 @@ class Network:
             for wire in network.wires.values():
                 wire.count()
             network.check()
-        finally:
+        except BaseException:
             await network._take_down()
+            raise
+        await network._take_down(keep_nodes)
 
     def node(self, name: str) -> Node:
         """Return the node called `name`; raises NetworkError."""
@@ -208,11 +213,10 @@ class Network:
                 router = self.routers[spec.name] = Napt(self.nodes[spec.name], spec.outside)
                 await router.translate()
 
-    async def _take_down(self) -> None:
+    async def _take_down(self, keep_nodes: bool = False) -> None:
         # Programs first, so that the last frames are what they sent and not a vanishing link.
-        results = await asyncio.gather(
-            *(node.close() for node in self.nodes.values()), return_exceptions=True
-        )
+        ending = () if keep_nodes else self.nodes.values()
+        results = await asyncio.gather(*(node.close() for node in ending), return_exceptions=True)
         for wire in self.wires.values():
             wire.close()
         self.recording.flush()

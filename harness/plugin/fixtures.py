@@ -63,7 +63,9 @@ def lab(
     folder = run_folder(request.node)
     folder.mkdir(parents=True, exist_ok=True)
     plane, clock = data_plane(request.config), plan_of(request.node).clock
-    running = Lab(folder, background, spawner, roots, plane, clock)
+    # In a guest nodes end with it, which is much faster than to take them down before.
+    inside = options_of(request.config).inside is not None
+    running = Lab(folder, background, spawner, roots, plane, clock, keep_nodes=inside)
     request.node.stash[LAB] = running
     try:
         yield running
@@ -71,7 +73,7 @@ def lab(
     finally:
         running.close()
         # What a guest recorded is told by its host, which is much faster.
-        if options_of(request.config).inside is None:
+        if not inside:
             request.node.user_properties += [(DIAGNOSIS, one) for one in tell(request.node)]
 
 

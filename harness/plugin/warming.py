@@ -6,6 +6,7 @@ A restored guest goes on from here, so that no run pays for it again.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import tempfile
 from collections.abc import Iterable
@@ -25,6 +26,8 @@ from harness.plugin import hooks
 from harness.plugin.options import PEERS
 
 IMAGES_IN_GUEST = Path("/images")
+SETTLE = 1.0
+"""Seconds of lab time for what the kernel does in the background with networks that are gone."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ def pytest_ikelab_warm(config: pytest.Config) -> None:
     background.run(spawner.load(name for peer in peers for name in peer.modules))
     for image in sorted(IMAGES_IN_GUEST.iterdir()) if IMAGES_IN_GUEST.is_dir() else ():
         background.run(_build(spawner, image, [p for p in peers if p.image == image.name]))
+    # Nothing tells when it has done, and under the virtual clock the time is gone at once.
+    background.run(asyncio.sleep(SETTLE))
     config.stash[WARMED] = Warmed(background, spawner)
 
 
