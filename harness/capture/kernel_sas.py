@@ -60,15 +60,22 @@ def read_events(path: Path) -> Reading:
     for number, line in enumerate(lines, 1):
         try:
             event = json.loads(line)
-            sa = event.get("sa")
-        except (ValueError, AttributeError, RecursionError):
+            sa = (_spelled_out(event) if "xfrm" in event else event).get("sa")
+        except (ValueError, AttributeError, TypeError, RecursionError):
             readings.append(
-                Reading(problems=(f"{path} line {number} is no JSON object; it is passed over",))
+                Reading(problems=(f"{path} line {number} is no event; it is passed over",))
             )
             continue
         if sa is not None:
             readings.append(read_sas([sa], f"{path.name} line {number}"))
     return Reading().joined(*readings)
+
+
+def _spelled_out(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A line of a run that is not over, or was killed: there the kernel's messages are unread."""
+    from harness.kernel.telling import spelled_out
+
+    return spelled_out(event)
 
 
 def sa_secret(sa: Mapping[str, Any], origin: str) -> IpsecSecret | None:

@@ -213,8 +213,8 @@ def read_event(message: Message) -> Event | None:
 
     Raises MalformedMessage.
     """
-    read = READERS.get(message.type)
-    return None if read is None else read(message)
+    kind = READERS.get(message.type)
+    return None if kind is None else kind[1](message)
 
 
 def _acquire(message: Message) -> Acquire:
@@ -305,17 +305,18 @@ def _mapping_changed(message: Message) -> MappingChanged:
     )
 
 
-READERS: Mapping[int, Callable[[Message], Event]] = {
-    MessageType.ACQUIRE: _acquire,
-    MessageType.EXPIRE: _expire,
-    MessageType.NEWSA: _sa_added,
-    MessageType.UPDSA: _sa_updated,
-    MessageType.DELSA: _sa_deleted,
-    MessageType.FLUSHSA: _sa_flushed,
-    MessageType.NEWPOLICY: _policy_added,
-    MessageType.UPDPOLICY: _policy_updated,
-    MessageType.DELPOLICY: _policy_deleted,
-    MessageType.FLUSHPOLICY: _policy_flushed,
-    MessageType.POLEXPIRE: _policy_expired,
-    MessageType.MAPPING: _mapping_changed,
+READERS: Mapping[int, tuple[type[Event], Callable[[Message], Event]]] = {
+    MessageType.ACQUIRE: (Acquire, _acquire),
+    MessageType.EXPIRE: (Expire, _expire),
+    MessageType.NEWSA: (SaAdded, _sa_added),
+    MessageType.UPDSA: (SaUpdated, _sa_updated),
+    MessageType.DELSA: (SaDeleted, _sa_deleted),
+    MessageType.FLUSHSA: (SaFlushed, _sa_flushed),
+    MessageType.NEWPOLICY: (PolicyAdded, _policy_added),
+    MessageType.UPDPOLICY: (PolicyUpdated, _policy_updated),
+    MessageType.DELPOLICY: (PolicyDeleted, _policy_deleted),
+    MessageType.FLUSHPOLICY: (PolicyFlushed, _policy_flushed),
+    MessageType.POLEXPIRE: (PolicyExpired, _policy_expired),
+    MessageType.MAPPING: (MappingChanged, _mapping_changed),
 }
+"""The event that each type of message is, and what reads it."""

@@ -24,7 +24,7 @@ from harness.kernel.sad import Sad
 from harness.kernel.selector import Selector
 from harness.kernel.spd import Spd
 from harness.kernel.structures import POLICY_INFO, SA_INFO
-from harness.kernel.watch import EventStream, Listener, Watch
+from harness.kernel.watch import EventStream, Listener, Recorder, Watch
 
 ALL_PROTOCOLS = 255
 SMALLEST_SPI = 0x100
@@ -71,6 +71,10 @@ class XfrmSocket:
         told. When the kernel had to drop events the listener gets an `EventsLost`.
         """
         return self._watch.add(listener)
+
+    async def record(self, recorder: Recorder) -> Callable[[], None]:
+        """Like `subscribe`, for one who reads what it is told later, or not at all."""
+        return self._watch.add_recorder(recorder)
 
     def __aiter__(self) -> EventStream:
         return EventStream(self._watch)

@@ -13,11 +13,13 @@ from typing import Self
 
 from harness.kernel.channel import LARGEST_DATAGRAM, SOL_NETLINK, open_netlink
 from harness.kernel.errors import MalformedMessage
-from harness.kernel.events import Event, EventsLost, read_event
+from harness.kernel.events import READERS, Event, EventsLost
 from harness.kernel.messages import split
 from harness.kernel.numbers import Group
+from harness.kernel.telling import Told, read
 
 Listener = Callable[[Event], None]
+Recorder = Callable[[Told], None]
 
 ADD_MEMBERSHIP = 1
 DROP_MEMBERSHIP = 2
@@ -35,7 +37,7 @@ class Watch:
         # Without CAP_NET_ADMIN the buffer stays as it is, and an overrun is told of all the same.
         with suppress(PermissionError):
             self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, room)
-        self._listeners: dict[object, tuple[Listener, Callable[[], None]]] = {}
+        self._listeners: dict[object, tuple[Recorder, Callable[[], None]]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def add(
@@ -45,10 +47,16 @@ class Watch:
 
         Returns what removes the listener. Must be called on the running loop.
         """
+        return self.add_recorder(lambda told: listener(read(told)), ended)
+
+    def add_recorder(
+        self, recorder: Recorder, ended: Callable[[], None] = lambda: None
+    ) -> Callable[[], None]:
+        """Like `add`, for one who reads what it is told later, or not at all."""
         token = object()
         if not self._listeners:
             self._begin()
-        self._listeners[token] = (listener, ended)
+        self._listeners[token] = (recorder, ended)
 
         def remove() -> None:
             if self._listeners.pop(token, None) and not self._listeners:
@@ -80,13 +88,13 @@ class Watch:
                 self._tell(EventsLost("they came faster than they were read"))
                 continue
             try:
-                events = [read_event(message) for message in split(datagram)]
+                messages = list(split(datagram))
             except MalformedMessage as error:
                 self._tell(EventsLost(f"one could not be read: {error}"))
                 continue
-            for event in events:
-                if event is not None:
-                    self._tell(event)
+            for message in messages:
+                if message.type in READERS:
+                    self._tell(message)
 
     def _begin(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -109,14 +117,14 @@ class Watch:
                 if error.errno != errno.ENOBUFS:
                     raise
 
-    def _tell(self, event: Event) -> None:
-        for listener, _ in tuple(self._listeners.values()):
+    def _tell(self, told: Told) -> None:
+        for recorder, _ in tuple(self._listeners.values()):
             try:
-                listener(event)
+                recorder(told)
             except Exception as error:
                 # One listener's mistake must not cost the others, or this one, the next event.
                 asyncio.get_running_loop().call_exception_handler(
-                    {"message": f"a listener failed at {event}", "exception": error}
+                    {"message": f"a listener failed at {read(told)}", "exception": error}
                 )
 
 

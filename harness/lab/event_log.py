@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`events.jsonl` of a run: what its gateways were told, one line each, from the moment it came."""
+"""`events.jsonl` of a run: what its gateways were told, one line each, from the moment it came.
+
+The kernel's messages are written as they come, and spelled out when the run is over: to read them
+would cost an emulated guest more than all else that it does for them.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,12 @@ import json
 import os
 from pathlib import Path
 
-from harness.kernel.events import SaAdded, SaUpdated
+from harness.kernel.messages import Message
+from harness.kernel.telling import UNREAD, spelled_out, write_event, write_unread
 from harness.lab.journal import Entry
 
-encode = json.JSONEncoder().encode
+EVENTS = "events.jsonl"
+_ENCODE = json.JSONEncoder().encode
 
 
 class EventLog:
@@ -31,14 +37,11 @@ class EventLog:
         """
         if self._file.closed or self._problem is not None:
             return
-        # Put together by hand: an encoder for each line would cost more than all that is in it.
-        line = f'"node": {encode(node)}, "time_ns": {entry.time_ns}'
-        line += f', "event": {encode(str(entry.event))}'
-        # The SAD at the end has no keys of SAs that were replaced: they are only here.
-        if isinstance(entry.event, SaAdded | SaUpdated):
-            line += f', "sa": {encode(entry.event.sa.keys_as_json())}'
+        told = entry.told
+        what = write_unread(told) if isinstance(told, Message) else write_event(told)
+        line = f'{{"node": {_ENCODE(node)}, "time_ns": {entry.time_ns}, {what}}}\n'
         try:
-            self._file.write(f"{{{line}}}\n")
+            self._file.write(line)
         except OSError as error:
             self._problem = error
 
@@ -51,3 +54,32 @@ class EventLog:
             problem = problem or error
         if problem is not None:
             raise problem
+
+
+def spell_out(folder: Path) -> None:
+    """Write the kernel's messages in `events.jsonl` of a run's folder, if it has one, in words.
+
+    The file is whole at every moment, the old one or the new one. Lines that cannot be read stay
+    as they are. Raises OSError.
+    """
+    path = folder / EVENTS
+    if not path.exists():
+        return
+    lines = path.read_text().splitlines()
+    told = [_spelled_out(line) for line in lines]
+    if told == lines:
+        return
+    other = path.with_suffix(".part")
+    opened = os.open(other, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(opened, "w") as file:
+        file.writelines(f"{line}\n" for line in told)
+    other.replace(path)
+
+
+def _spelled_out(line: str) -> str:
+    if f'"{UNREAD}"' not in line:
+        return line
+    try:
+        return json.dumps(spelled_out(json.loads(line)))
+    except (ValueError, TypeError):
+        return line

@@ -7,7 +7,11 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
+
+from harness.kernel.messages import Message
+from harness.kernel.telling import kind_of, read
 
 GRACE = 0.5
 """How much longer than its deadline a wait watches, as a share of it."""
@@ -21,14 +25,25 @@ class NotSeen(AssertionError):
 
 @dataclass(frozen=True)
 class Entry:
-    """An event, its place in the journal, and when the harness took it.
+    """What was told, its place in the journal, and when the harness took it.
 
-    `time_ns` is in nanoseconds of the lab's clock.
+    `time_ns` is in nanoseconds of the lab's clock. `told` is an event, or a message of the kernel's
+    that tells of one.
     """
 
     position: int
     time_ns: int
-    event: Any
+    told: Any
+
+    @property
+    def kind(self) -> type:
+        """The class of the event."""
+        return kind_of(self.told) if isinstance(self.told, Message) else type(self.told)
+
+    @cached_property
+    def event(self) -> Any:
+        """The event; a message is read the first time that somebody asks."""
+        return read(self.told) if isinstance(self.told, Message) else self.told
 
 
 class Journal:
@@ -38,24 +53,22 @@ class Journal:
         self.node = node
         self._keep = keep
         self.entries: list[Entry] = []
-        self._waiting: list[tuple[Callable[[Any], bool], asyncio.Future[Entry]]] = []
+        self._waiting: list[tuple[Callable[[Entry], bool], asyncio.Future[Entry]]] = []
 
     def record(self, event: Any) -> None:
-        """Take an event; whoever waits for it goes on."""
+        """Take an event, or a message of the kernel's; whoever waits for it goes on."""
         entry = Entry(len(self.entries), time.time_ns(), event)
         self.entries.append(entry)
         self._keep(entry)
         for wanted, found in self._waiting:
-            if not found.done() and wanted(event):
+            if not found.done() and wanted(entry):
                 found.set_result(entry)
 
-    def of(self, kind: type[E], matches: Callable[[E], bool] = lambda _: True) -> Iterator[Entry]:
-        """All entries so far of one kind that match."""
-        return (
-            entry
-            for entry in self.entries
-            if isinstance(entry.event, kind) and matches(entry.event)
-        )
+    def of(
+        self, kinds: type[E] | tuple[type[E], ...], matches: Callable[[E], bool] = lambda _: True
+    ) -> Iterator[Entry]:
+        """All entries so far of these kinds that match."""
+        return (entry for entry in self.entries if _is(entry, kinds) and matches(entry.event))
 
     async def changed(self, deadline: float) -> bool:
         """Wait for one more event, at most `deadline` seconds; False when none came."""
@@ -63,7 +76,7 @@ class Journal:
 
     async def first(
         self,
-        kind: type[E],
+        kinds: type[E] | tuple[type[E], ...],
         matches: Callable[[E], bool],
         expected: str,
         within: float,
@@ -75,11 +88,11 @@ class Journal:
         for half as long again, so that the error can say which.
         """
 
-        def wanted(event: Any) -> bool:
-            return isinstance(event, kind) and matches(event)
+        def wanted(entry: Entry) -> bool:
+            return _is(entry, kinds) and matches(entry.event)
 
         for entry in self.entries[since:]:
-            if wanted(entry.event):
+            if wanted(entry):
                 return entry
         started = time.monotonic()
         found = await self._next(wanted, within * (1 + GRACE))
@@ -93,7 +106,7 @@ class Journal:
             )
         return found
 
-    async def _next(self, wanted: Callable[[Any], bool], seconds: float) -> Entry | None:
+    async def _next(self, wanted: Callable[[Entry], bool], seconds: float) -> Entry | None:
         found: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
         waiter = (wanted, found)
         self._waiting.append(waiter)
@@ -109,3 +122,8 @@ class Journal:
         if not self.entries:
             return "nothing was seen at all"
         return f"last seen: {self.entries[-1].event}"
+
+
+def _is(entry: Entry, kinds: type | tuple[type, ...]) -> bool:
+    """Whether it is an event of these kinds; only a message of theirs is read for it."""
+    return issubclass(entry.kind, kinds) and isinstance(entry.event, kinds)

@@ -35,6 +35,7 @@ from harness.peers.contract import (
     Scriptable,
 )
 
+INSTALLATIONS: tuple[type[SaAdded | SaUpdated], ...] = (SaAdded, SaUpdated)
 POLL = 0.05
 """Seconds between two looks at a daemon with ESP of its own: it announces no deletion."""
 
@@ -56,7 +57,7 @@ class Station:
 
     async def start(self, configuration: Configuration, logs: Path) -> None:
         """Watch the kernel, then start the daemon; nothing of either is missed."""
-        await self._xfrm.subscribe(self.journal.record)
+        await self._xfrm.record(self.journal.record)
         self._started = (configuration, logs)
         await self.start_again()
 
@@ -140,8 +141,8 @@ class Station:
             return
         for spi in (old.outbound, old.inbound):
             await self.journal.first(
-                object,
-                lambda event, spi=spi: _removes(event, spi),  # type: ignore[misc]
+                (SaDeleted, Expire),
+                partial(_removes, spi),
                 f"deletion of SA 0x{spi:08x}",
                 within,
                 self._came_up.get(old.inbound, 0),
@@ -215,8 +216,7 @@ class Station:
 
     def _installed(self, spi: int) -> int:
         # A daemon that allocated the SPI first fills that larval SA: an update to the kernel.
-        told = (e for e in self.journal.entries if isinstance(e.event, SaAdded | SaUpdated))
-        added = next((entry for entry in told if entry.event.sa.spi == spi), None)
+        added = next(self.journal.of(INSTALLATIONS, lambda event: event.sa.spi == spi), None)
         if added is None:
             raise NotSeen(f"{self.node.name}: no SA 0x{spi:08x} was ever installed")
         return added.time_ns
@@ -230,15 +230,13 @@ class Station:
             raise NotSeen(f"{self.node.name}: {old} is still there after {within:g} s") from None
 
 
-def _removes(event: object, spi: int) -> bool:
+def _removes(spi: int, event: SaDeleted | Expire) -> bool:
     """Whether the kernel tells with this that it has an SA no more.
 
     One whose lifetime ends it removes itself, and then says only that.
     """
-    match event:
-        case SaDeleted(sa=sa) | Expire(sa=sa, hard=True):
-            return bool(sa.spi == spi)
-    return False
+    ends = isinstance(event, SaDeleted) or event.hard
+    return ends and event.sa.spi == spi
 
 
 def _same(one: ChildSa, other: ChildSa) -> bool:

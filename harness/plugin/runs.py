@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from harness.capture.presentation import present
+from harness.lab.event_log import spell_out
 from harness.plugin.options import options_of
 from harness.plugin.selection import Plan, front_end_of, peers_of, plan, scenario_of
 from harness.report.results import REPLAY
@@ -108,12 +109,13 @@ def write_replay(item: pytest.Item) -> None:
 
 
 def tell(item: pytest.Item) -> list[str]:
-    """Leave ladder, Wireshark profile and diagnosis in the run's folder, which is complete now.
+    """Leave events in words, ladder, Wireshark profile and diagnosis in the run's complete folder.
 
     Returns the sentence of each diagnosis.
     """
     folder = run_folder(item)
     try:
+        spell_out(folder)
         told = present(folder)
         found = diagnose_run(folder, told.decryption, told.secrets)
         write_diagnoses(folder, found)

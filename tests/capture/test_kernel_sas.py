@@ -111,7 +111,7 @@ def test_a_run_s_files_hold_the_same_as_the_values(tmp_path: Path) -> None:
     events = read_events(tmp_path / "events.jsonl")
     assert events.secrets == expected
     assert events.problems == (
-        f"{tmp_path / 'events.jsonl'} line 3 is no JSON object; it is passed over",
+        f"{tmp_path / 'events.jsonl'} line 3 is no event; it is passed over",
     )
 
 

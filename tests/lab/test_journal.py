@@ -3,8 +3,11 @@ import asyncio
 
 import pytest
 
+from harness.kernel.events import SaAdded, SaDeleted
 from harness.lab.journal import Journal, NotSeen
 from harness.peers.contract import ChildDown, ChildSa
+from tests.kernel.test_events import EVENTS
+from tests.kernel.test_telling import CUT, TOLD
 
 
 def first(journal: Journal, wanted: str, within: float = 0.05) -> str:
@@ -56,3 +59,36 @@ def test_events_before_the_position_asked_for_do_not_count() -> None:
 
     with pytest.raises(NotSeen):
         asyncio.run(scenario())
+
+
+def test_a_message_of_the_kernel_is_found_by_the_kind_and_the_values_of_its_event() -> None:
+    journal = Journal("moon")
+
+    async def scenario() -> object:
+        for message in TOLD:
+            asyncio.get_running_loop().call_soon(journal.record, message)
+        entry = await journal.first((SaAdded, SaDeleted), lambda event: True, "an SA", 5)
+        return entry.event
+
+    added = asyncio.run(scenario())
+    assert added in EVENTS.values()
+    assert isinstance(added, SaAdded)
+    (deleted,) = journal.of(SaDeleted)
+    assert deleted.event == SaDeleted(added.sa)
+
+
+def test_only_messages_that_may_be_the_one_are_read() -> None:
+    journal = Journal("moon")
+    for message in TOLD:
+        journal.record(message)
+    assert len(list(journal.of(SaDeleted))) == 1
+    # What was read is kept beside the message.
+    read = [entry.kind for entry in journal.entries if "event" in vars(entry)]
+    assert read == [SaDeleted]
+
+
+def test_a_message_that_cannot_be_read_is_not_what_its_type_promises() -> None:
+    journal = Journal("moon")
+    journal.record(CUT)
+    assert list(journal.of(SaAdded)) == []
+    assert "xfrm_usersa_info" in str(journal)

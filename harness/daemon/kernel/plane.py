@@ -23,12 +23,14 @@ from harness.daemon.kernel.selectors import TooManySelectors, kernel_selectors
 from harness.daemon.sa_pair import SaPair
 from harness.ike.address import Address, Path
 from harness.kernel.errors import XfrmError
-from harness.kernel.events import Acquire, Event, Expire, MappingChanged
+from harness.kernel.events import Acquire, Expire, MappingChanged
 from harness.kernel.policy import Template
 from harness.kernel.sa import SecurityAssociation
 from harness.kernel.selector import Selector
 from harness.kernel.socket import XfrmSocket
+from harness.kernel.telling import Told, kind_of, read
 
+_HEEDED = (Acquire, Expire, MappingChanged)
 _GONE = (errno.ESRCH, errno.ENOENT)
 
 
@@ -57,7 +59,7 @@ class KernelPlane:
         """
         async with _explained("emptying the SAD and the SPD"):
             await self._xfrm.flush()
-        await self._xfrm.subscribe(self._take)
+        await self._xfrm.record(self._take)
 
     async def install(self, pair: SaPair, *, outbound: bool) -> None:
         """See DataPlane."""
@@ -215,8 +217,11 @@ class KernelPlane:
                 return 0
             raise DataPlaneError(str(error)) from error
 
-    def _take(self, event: Event) -> None:
-        match event:
+    def _take(self, told: Told) -> None:
+        # Most of what the kernel tells is what was asked of it here.
+        if not issubclass(kind_of(told), _HEEDED):
+            return
+        match read(told):
             case Acquire(templates=templates):
                 for template in templates:
                     if template.reqid in self._known_reqids():
@@ -228,8 +233,6 @@ class KernelPlane:
             case MappingChanged(sa=sa_id, new_source=source, new_port=port):
                 if sa_id.spi in self._pairs:
                     self._listener(PeerMoved(sa_id.spi, Address(str(source), port)))
-            case _:
-                pass
 
     def _known_reqids(self) -> set[int]:
         return self._reqids | {installed.pair.reqid for installed in self._pairs.values()}
