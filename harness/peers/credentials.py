@@ -124,7 +124,9 @@ def _rsa_key(name: str, bits: int) -> rsa.RSAPrivateKey:
     d = pow(EXPONENT, -1, math.lcm(p - 1, q - 1))
     public = rsa.RSAPublicNumbers(EXPONENT, p * q)
     crt = rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q)
-    return rsa.RSAPrivateNumbers(p, q, d, *crt, public).private_key()
+    numbers = rsa.RSAPrivateNumbers(p, q, d, *crt, public)
+    # It would look for primes once more, which takes as long as it took to find them.
+    return numbers.private_key(unsafe_skip_rsa_key_validation=True)
 
 
 def _prime(start: int, bits: int) -> int:

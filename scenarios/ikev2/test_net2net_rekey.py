@@ -18,6 +18,7 @@ The seed sets it on moon; sun gets it too, because its default is as long as the
 rekeyings, and the SAs of both ends would never come to rest.
 """
 REKEYS = 10
+FRONT_ENDS = ("ipsec.conf", "swanctl.conf")
 
 SHORT_LIVED = NET_NET.with_child(on="moon", life=LIFE, rekey=REKEY, keep_rekeyed=KEPT).with_child(
     on="sun", life=1200, rekey=1020, keep_rekeyed=KEPT
@@ -47,25 +48,15 @@ def test_net2net_rekey_psk(lab: Lab, moon: Peer, sun: Peer) -> None:
 
 
 @scenario(
-    "net2net-rekey-ipsec-conf",
-    "The same, from the legacy ipsec.conf.",
+    "net2net-rekey-native",
+    "The same, from the files of a strongSwan: the legacy ipsec.conf, and then swanctl.conf.",
     rfc="7296 2.8",
     seed="001",
     needs=("esp",),
 )
-def test_net2net_rekey_from_ipsec_conf(lab: Lab, moon: Peer, sun: Peer) -> None:
-    rekeys_without_loss(lab, moon, sun, with_certificates(SHORT_LIVED), "ipsec.conf")
-
-
-@scenario(
-    "net2net-rekey-swanctl-conf",
-    "The same, from swanctl.conf.",
-    rfc="7296 2.8",
-    seed="001",
-    needs=("esp",),
-)
-def test_net2net_rekey_from_swanctl_conf(lab: Lab, moon: Peer, sun: Peer) -> None:
-    rekeys_without_loss(lab, moon, sun, with_certificates(SHORT_LIVED), "swanctl.conf")
+def test_net2net_rekey_native(lab: Lab, moon: Peer, sun: Peer) -> None:
+    for dialect in FRONT_ENDS:
+        rekeys_without_loss(lab, moon, sun, with_certificates(SHORT_LIVED), dialect)
 
 
 def rekeys_without_loss(

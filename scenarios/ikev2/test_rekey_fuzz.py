@@ -12,35 +12,16 @@ REKEYS = 15
 
 
 @scenario(
-    "rekey-fuzz-0",
-    "Without fuzz every CHILD_SA is to be rekeyed at the same age.",
+    "rekey-fuzz",
+    "Without fuzz every CHILD_SA is to be rekeyed at the same age, with 50 or 100 % of it up to "
+    "half a margin or a margin earlier.",
     rfc="7296 2.8",
     seed="001",
     needs=("esp",),
 )
-def test_rekey_fuzz_0(lab: Lab, moon: Peer, sun: Peer) -> None:
+def test_rekey_fuzz(lab: Lab, moon: Peer, sun: Peer) -> None:
     assert set(rekey_times(lab, moon, sun, fuzz=0)) == {LIFE - MARGIN}
-
-
-@scenario(
-    "rekey-fuzz-50",
-    "With a fuzz of 50 % a CHILD_SA is rekeyed up to half a margin earlier.",
-    rfc="7296 2.8",
-    seed="001",
-    needs=("esp",),
-)
-def test_rekey_fuzz_50(lab: Lab, moon: Peer, sun: Peer) -> None:
     are_spread_over(rekey_times(lab, moon, sun, fuzz=50), MARGIN // 2)
-
-
-@scenario(
-    "rekey-fuzz-100",
-    "With a fuzz of 100 % a CHILD_SA is rekeyed up to a margin earlier.",
-    rfc="7296 2.8",
-    seed="001",
-    needs=("esp",),
-)
-def test_rekey_fuzz_100(lab: Lab, moon: Peer, sun: Peer) -> None:
     are_spread_over(rekey_times(lab, moon, sun, fuzz=100), MARGIN)
 
 

@@ -13,7 +13,7 @@ from tests.lab.repeated import PEERS, differences, runs
 pytestmark = pytest.mark.xdist_group("determinism")
 
 # Certificates, a starter, and keys by hand; ci/nightly takes every scenario.
-SCENARIOS = ("net2net-rekey-psk", "net2net-rekey-ipsec-conf", "manual-rekey-hitless")
+SCENARIOS = ("net2net-rekey-psk", "net2net-rekey-native", "manual-rekey-hitless")
 REKEYED = SCENARIOS[0]
 
 

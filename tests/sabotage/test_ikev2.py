@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,14 +26,10 @@ from scenarios.ikev2.test_mismatch import test_proposal_mismatch_child as child_
 from scenarios.ikev2.test_mismatch import test_proposal_mismatch_ike as ike_mismatch
 from scenarios.ikev2.test_mismatch import test_ts_mismatch as ts_mismatch
 from scenarios.ikev2.test_net2net_rekey import test_net2net_rekey as net2net_rekey
-from scenarios.ikev2.test_net2net_rekey import test_net2net_rekey_from_ipsec_conf as from_ipsec_conf
-from scenarios.ikev2.test_net2net_rekey import (
-    test_net2net_rekey_from_swanctl_conf as from_swanctl_conf,
-)
+from scenarios.ikev2.test_net2net_rekey import test_net2net_rekey_native as net2net_rekey_native
 from scenarios.ikev2.test_net2net_rekey import test_net2net_rekey_psk as net2net_rekey_psk
-from scenarios.ikev2.test_rekey_fuzz import test_rekey_fuzz_0 as rekey_fuzz_0
-from scenarios.ikev2.test_rekey_fuzz import test_rekey_fuzz_50 as rekey_fuzz_50
-from scenarios.ikev2.test_rekey_fuzz import test_rekey_fuzz_100 as rekey_fuzz
+from scenarios.ikev2.test_rekey_fuzz import MARGIN
+from scenarios.ikev2.test_rekey_fuzz import test_rekey_fuzz as rekey_fuzz
 from scenarios.ikev2.test_simultaneous_rekey import test_simultaneous_rekey as simultaneous_rekey
 from scenarios.ikev2.test_transport import test_transport_host2host as transport_host2host
 from tests.sabotage.controls import (
@@ -58,12 +55,19 @@ def test_net2net_rekey_turns_red_when_a_packet_crosses_in_clear(
 
 
 @needs_esp
-@pytest.mark.parametrize("rekeyed", [net2net_rekey_psk, from_ipsec_conf, from_swanctl_conf])
+@pytest.mark.parametrize(
+    ("rekeyed", "network"),
+    [(net2net_rekey_psk, 1), (net2net_rekey_native, 1), (net2net_rekey_native, 2)],
+    ids=["psk", "ipsec.conf", "swanctl.conf"],
+)
 def test_net2net_rekey_turns_red_when_the_switch_drops_a_packet(
-    lab: Lab, moon: Peer, sun: Peer, rekeyed: Callable[..., None]
+    lab: Lab, moon: Peer, sun: Peer, rekeyed: Callable[..., None], network: int
 ) -> None:
+    numbers = itertools.count(1)
+
     def drop_one(net: Net) -> None:
-        net.wire("wan").drop(is_esp, sender="moon", nth=40)
+        if next(numbers) == network:
+            net.wire("wan").drop(is_esp, sender="moon", nth=40)
 
     lab.disturb = drop_one
     turns_red(lab, rekeyed, moon, sun, because=r"assert 1 == 0[^$]*lost")
@@ -111,18 +115,30 @@ def test_net2net_rekey_turns_red_when_the_keys_that_were_told_are_wrong(
 
 
 @needs_esp
-@pytest.mark.parametrize("fuzzed", [rekey_fuzz_50, rekey_fuzz])
-def test_rekey_fuzz_turns_red_without_fuzz(
-    lab: Lab, moon: Peer, sun: Peer, fuzzed: Callable[..., None]
-) -> None:
-    lab.rewrite = with_side(child={"jitter": 0})
-    turns_red(lab, fuzzed, moon, sun, because=r"assert \(40 - 40\) > ")
+@pytest.mark.parametrize("jitter", [MARGIN // 2, MARGIN])
+def test_rekey_fuzz_turns_red_without_fuzz(lab: Lab, moon: Peer, sun: Peer, jitter: int) -> None:
+    lab.rewrite = with_jitter(jitter, instead=0)
+    turns_red(lab, rekey_fuzz, moon, sun, because=rf"assert \(40 - 40\) > \({jitter} / 3\)")
 
 
 @needs_esp
-def test_rekey_fuzz_0_turns_red_with_fuzz(lab: Lab, moon: Peer, sun: Peer) -> None:
-    lab.rewrite = with_side(child={"jitter": 20})
-    turns_red(lab, rekey_fuzz_0, moon, sun, because=r"assert \{.*\} == \{40\}")
+def test_rekey_fuzz_turns_red_with_fuzz_where_none_was_asked_for(
+    lab: Lab, moon: Peer, sun: Peer
+) -> None:
+    lab.rewrite = with_jitter(0, instead=MARGIN)
+    turns_red(lab, rekey_fuzz, moon, sun, because=r"assert \{.*\} == \{40\}")
+
+
+def with_jitter(asked: int, instead: int) -> Callable[[str, Configuration], Configuration]:
+    """A rewrite of the networks alone that are to have that jitter."""
+    other = with_side(child={"jitter": instead})
+
+    def rewrite(node: str, configuration: Configuration) -> Configuration:
+        side = configuration.side
+        assert side is not None
+        return other(node, configuration) if side.child.jitter == asked else configuration
+
+    return rewrite
 
 
 @needs_esp
