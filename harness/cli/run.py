@@ -38,6 +38,13 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="by name")
     parser.add_argument("--moon", metavar="PEER", help="peers in the role of moon, by commas")
     parser.add_argument("--sun", metavar="PEER", help="peers in the role of sun, by commas")
+    parser.add_argument(
+        "--pair",
+        action="append",
+        default=[],
+        metavar="MOON:SUN",
+        help="one pair of peers, instead of all that --moon and --sun make; may be given again",
+    )
     parser.add_argument("--both-ways", action="store_true", help="exchange the roles too")
     parser.add_argument(
         "--in-turns",
@@ -137,10 +144,12 @@ def pytest_arguments(options: argparse.Namespace) -> list[str]:
     arguments += ["--in-turns"] * options.in_turns
     arguments += ["--both-ways"] * options.both_ways + ["--strict-verdicts"] * options.strict
     arguments += ["--ladder"] * options.ladder
+    arguments += [f"--pair={pair}" for pair in options.pair]
     arguments += [f"--scenario={name}" for name in options.scenarios]
     jobs = options.jobs or (1 if len(options.scenarios) == 1 else os.cpu_count() or 1)
     if jobs > 1:
-        arguments += ["-n", str(jobs)]
+        # One run after the other goes to whoever is free: by then most of the time is known.
+        arguments += ["-n", str(jobs), "--maxschedchunk=1", "--longest-first"]
     return [*arguments, *options.for_pytest, str(folder)]
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ class Options:
 
     moons: tuple[str, ...]
     suns: tuple[str, ...]
+    named: tuple[tuple[str, str], ...]
     both_ways: bool
     kernel: str
     clock: Literal["auto", "virtual", "real"]
@@ -44,7 +46,7 @@ class Options:
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """Every pair of peers that was asked for, moon first, none twice."""
-        pairs = [(moon, sun) for moon in self.moons for sun in self.suns]
+        pairs = list(self.named) or [(moon, sun) for moon in self.moons for sun in self.suns]
         if self.both_ways:
             pairs += [(sun, moon) for moon, sun in pairs]
         return list(dict.fromkeys(pairs))
@@ -58,12 +60,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of the project; their destinations are what a job in a guest sets."""
     group = parser.getgroup("ikelab", "IPsec interoperability")
     group.addoption(
-        "--moon", dest="ikelab_moon", metavar="PEER[,PEER]", default=DEFAULT_PEER,
-        help="peers that take the role of moon (default: %(default)s)",
+        "--moon", dest="ikelab_moon", metavar="PEER[,PEER]", default=None,
+        help=f"peers that take the role of moon (default: {DEFAULT_PEER})",
     )  # fmt: skip
     group.addoption(
-        "--sun", dest="ikelab_sun", metavar="PEER[,PEER]", default=DEFAULT_PEER,
-        help="peers that take the role of sun (default: %(default)s)",
+        "--sun", dest="ikelab_sun", metavar="PEER[,PEER]", default=None,
+        help=f"peers that take the role of sun (default: {DEFAULT_PEER})",
+    )  # fmt: skip
+    group.addoption(
+        "--pair", dest="ikelab_pairs", metavar="MOON:SUN", action="append", default=[],
+        help="a pair of peers (may be given more than once), instead of --moon and --sun, which "
+        "stand for every pair of theirs",
     )  # fmt: skip
     group.addoption(
         "--scenario", dest="ikelab_scenarios", metavar="NAME", action="append", default=[],
@@ -98,6 +105,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--front-end", dest="ikelab_front_end", metavar="DIALECT[,DIALECT]", default=FRONT_ENDS[0],
         help="how a strongSwan gets its files where a scenario has them for both: through "
         "ipsec.conf, or through swanctl.conf and so VICI (default: %(default)s)",
+    )  # fmt: skip
+    group.addoption(
+        "--longest-first", dest="ikelab_longest_first", action="store_true",
+        help="with several processes: start with what took the longest in the results of --out",
     )  # fmt: skip
     group.addoption(
         "--out", dest="ikelab_out", metavar="DIR", default="out",
@@ -148,9 +159,11 @@ def check(config: pytest.Config) -> Options:
     if option.ikelab_kernel == "host" and option.ikelab_clock == "virtual":
         raise ValueError("--clock virtual: the host has only real time; leave --kernel host out")
     out = Path(option.ikelab_out)
+    named = _pairs(option)
     return Options(
-        moons=_names("--moon", option.ikelab_moon),
-        suns=_names("--sun", option.ikelab_sun),
+        moons=tuple(moon for moon, _ in named) or _names("--moon", option.ikelab_moon),
+        suns=tuple(sun for _, sun in named) or _names("--sun", option.ikelab_sun),
+        named=named,
         both_ways=option.ikelab_both_ways,
         kernel=option.ikelab_kernel,
         clock=option.ikelab_clock,
@@ -194,7 +207,28 @@ def _front_ends(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _names(option: str, text: str, example: str = DEFAULT_PEER) -> tuple[str, ...]:
+def _pairs(option: argparse.Namespace) -> tuple[tuple[str, str], ...]:
+    pairs = []
+    for text in option.ikelab_pairs:
+        moon, _, sun = (name.strip() for name in text.partition(":"))
+        if not (moon and sun) or ":" in sun or "," in text:
+            raise ValueError(
+                f"--pair {text}: name a moon and a sun, such as ikelabd:{DEFAULT_PEER}; "
+                "for another pair give --pair again"
+            )
+        pairs.append((moon, sun))
+    if pairs:
+        for role in ("moon", "sun"):
+            if getattr(option, f"ikelab_{role}") is not None:
+                raise ValueError(
+                    f"--{role} and --pair: a pair has its {role} already; leave one of the two out"
+                )
+    return tuple(pairs)
+
+
+def _names(option: str, text: str | None, example: str = DEFAULT_PEER) -> tuple[str, ...]:
+    if text is None:
+        return (DEFAULT_PEER,)
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     if not names:
         raise ValueError(f"{option}: name at least one, such as {example}")

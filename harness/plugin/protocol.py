@@ -12,6 +12,7 @@ from harness.machine.errors import Lost, MachineError
 from harness.machine.job import Job, Result, from_wire
 from harness.plugin.guests import lab_kernel
 from harness.plugin.options import options_of
+from harness.plugin.packing import POSITION
 from harness.plugin.runs import (
     DIAGNOSIS,
     clear_folder,
@@ -120,8 +121,9 @@ def _reports(item: pytest.Item, result: Result) -> list[pytest.TestReport]:
                 note |= {"lab_s": round(result.lab_s, 6), "wall_s": round(result.wall_s, 3)}
                 # On its way out of the guest the order was lost.
                 note["peers"] = seated(item, note["peers"])
-                # Only the host knows the folder: in the guest there is one.
+                # Only the host knows the folder, and the other items: in the guest there is one.
                 note["folder"] = run_folder(item).name
+                note["position"] = item.stash[POSITION]
         reports.append(report)
     return reports
 

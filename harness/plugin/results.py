@@ -49,14 +49,9 @@ class Results:
 
     @property
     def runs(self) -> list[Run]:
-        """The runs that have ended, in the order of their collection."""
-        ended = sorted(self._runs, key=lambda nodeid: self._order.get(nodeid, 0))
+        """The runs that have ended, in the order in which one process would run them."""
+        ended = sorted(self._runs, key=lambda nodeid: self._order[nodeid])
         return [self._runs[nodeid] for nodeid in ended]
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
-        """Note in which order the items would run in one process: the runs are listed in that."""
-        self._order = {nodeid: position for position, nodeid in enumerate(ids)}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the reports of an item until it is done."""
@@ -64,9 +59,11 @@ class Results:
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """Turn an item's reports into a run, and write all runs, so that none can be lost."""
-        run = _run(self._reports.pop(nodeid, []))
+        reports = self._reports.pop(nodeid, [])
+        run = _run(reports)
         if run is None:
             return
+        self._order[nodeid] = _notes(reports)[0]["position"]
         if run.outcome in ("pass", "fail"):
             run = replace(run, diagnosis=read_diagnoses(self.out / run.artifacts))
         self._runs[nodeid] = run
@@ -161,9 +158,13 @@ class Results:
             reporter.write_line(f"{more} more lines are in {folder / 'ladder.txt'}")
 
 
+def _notes(reports: list[pytest.TestReport]) -> list[dict[str, Any]]:
+    notes = (dict(report.user_properties).get(PROPERTY) for report in reports)
+    return [note for note in notes if isinstance(note, dict)]
+
+
 def _run(reports: list[pytest.TestReport]) -> Run | None:
-    notes = [(dict(report.user_properties).get(PROPERTY), report) for report in reports]
-    known: list[dict[str, Any]] = [note for note, _ in notes if isinstance(note, dict)]
+    known = _notes(reports)
     if not known or known[0]["scenario"] is None:
         return None
     worst = max(known, key=lambda note: OUTCOMES.index(note["outcome"]))

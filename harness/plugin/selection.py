@@ -61,7 +61,7 @@ def _with_peers(metafunc: pytest.Metafunc, options: Options) -> None:
             metafunc.parametrize(role, peers, indirect=True, ids=peers)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def choose(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the scenarios that were asked for; stop when a name is unknown, or used twice."""
     homes = _homes(items)
     _check_needs(items)

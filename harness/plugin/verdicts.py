@@ -12,6 +12,7 @@ from harness.capture.recording import RecordingFailed
 from harness.network.wires import FramesLost
 from harness.peers.contract import Unsupported
 from harness.plugin.fixtures import LAB
+from harness.plugin.packing import POSITION
 from harness.plugin.runs import plan_of, run_folder, run_name, seated
 from harness.plugin.selection import peers_of, scenario_of
 
@@ -42,6 +43,7 @@ def note_on(
         "excused": dict(lab.excused) if lab else {},
         "rules": dict(lab.rules) if lab else {},
         "folder": run_name(item),
+        "position": item.stash.get(POSITION, 0),
     }
 
 

@@ -67,6 +67,18 @@ def write_results(folder: Path, runs: Iterable[Run]) -> Path:
     return target
 
 
+def read_seconds(folder: Path) -> dict[str, float]:
+    """How long each run took that `results.json` of a folder tells of, by its own folder's name.
+
+    Empty where there is no such file, or where it is not one of ours: it is a hint, no more.
+    """
+    try:
+        runs = json.loads((folder / FILE).read_text())["runs"]
+        return {run["artifacts"]: float(run["wall_s"]) for run in runs}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
 def exit_status(runs: Iterable[Run], strict: bool = False) -> int:
     """0 when all that ran passed, 1 when a run failed, 3 when one was lost to the infrastructure.
 

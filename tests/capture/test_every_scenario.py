@@ -18,8 +18,8 @@ from tests.capture.second_opinion import NoOracle, compare
 
 PASS = "pass"
 PAIRS = (
-    *("--moon=strongswan@5.9.8,ikelabd", "--sun=strongswan@6.0.1,strongswan@5.9.8"),
-    "--both-ways",
+    *("--pair=strongswan@5.9.8:strongswan@6.0.1", "--pair=ikelabd:strongswan@6.0.1"),
+    *("--pair=ikelabd:strongswan@5.9.8", "--both-ways"),
 )
 FRONT_ENDS = "--front-end=ipsec.conf,swanctl.conf"
 ABLE = ("--moon=ikelabd", "--sun=strongswan@6.0.1,ikelabd")

@@ -19,6 +19,19 @@ USAGE = 2
             ["run", "delete-ike", "--sun", "racoon"],
             "there is no peer 'racoon'; there is ikelabd, ip-xfrm",
         ),
+        (
+            ["run", "delete-ike", "--pair", "ikelabd"],
+            "--pair ikelabd: name a moon and a sun, such as ikelabd:strongswan@6.0.1;",
+        ),
+        (
+            ["run", "delete-ike", "--pair", "ikelabd:ikelabd,strongswan@5.9.8"],
+            "for another pair give --pair again",
+        ),
+        (["run", "delete-ike", "--pair", "ikelabd:swan"], "there is no peer 'swan'; there is"),
+        (
+            ["run", "delete-ike", "--pair", "ikelabd:ikelabd", "--sun", "ikelabd"],
+            "--sun and --pair: a pair has its sun already; leave one of the two out",
+        ),
         (["run", "delete-ike", "--kernel", "debian-9"], "--kernel debian-9: there is no such"),
         (["run", "delete-ike", "--seed", "-4"], "--seed -4: a seed is a whole number from 0"),
         (["run", "delete-ike", "--clock", "lunar"], "argument --clock: invalid choice: 'lunar'"),

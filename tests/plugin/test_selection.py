@@ -10,13 +10,17 @@ ROOT = Path(__file__).parents[2]
 PEERS = ("--moon", "strongswan@5.9.8,ikelabd", "--sun", "strongswan@6.0.1")
 
 
-def runs(*options: str) -> list[tuple[str, str]]:
-    """Each run's scenario function and the peers that it is with."""
+def collected(*options: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "pytest", "-p", "harness.plugin", "-q", "--collect-only"]
-    listed = subprocess.run(
-        [*command, *PEERS, *options, "scenarios"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
+    return subprocess.run(
+        [*command, *options, "scenarios"],
+        cwd=ROOT, capture_output=True, text=True, check=check,
     )  # fmt: skip
+
+
+def runs(*options: str, peers: tuple[str, ...] = PEERS) -> list[tuple[str, str]]:
+    """Each run's scenario function and the peers that it is with."""
+    listed = collected(*peers, *options)
     lines = (line for line in listed.stdout.splitlines() if "::" in line)
     split = (line.partition("[") for line in lines)
     return [(function, peers.rstrip("]")) for function, _, peers in split]
@@ -48,6 +52,21 @@ def test_the_only_role_of_a_scenario_is_played_by_the_peers_that_are_named_for_i
     } == {"strongswan@6.0.1-ipsec.conf"}
 
 
+def test_pairs_are_those_that_are_named_and_no_others() -> None:
+    named = ("--pair", "strongswan@5.9.8:strongswan@6.0.1", "--pair", "ikelabd+userspace:ikelabd")
+    both = runs("--both-ways", peers=named)
+    with_both = {peers for function, peers in both if function.endswith("::test_delete_ike")}
+    assert with_both == {
+        "strongswan@5.9.8-strongswan@6.0.1",
+        "strongswan@6.0.1-strongswan@5.9.8",
+        "ikelabd+userspace-ikelabd",
+        "ikelabd-ikelabd+userspace",
+    }
+    # Where there is one role, none are exchanged.
+    suns = {peers for function, peers in both if function.endswith("::test_dpd")}
+    assert suns == {"strongswan@6.0.1-ipsec.conf", "ikelabd-ipsec.conf"}
+
+
 def test_a_scenario_with_files_for_both_front_ends_runs_with_each_that_is_asked_for() -> None:
     both = ("--front-end", "swanctl.conf,ipsec.conf")
     every, turns = runs(*both), runs(*both, "--in-turns")
@@ -60,11 +79,7 @@ def test_a_scenario_with_files_for_both_front_ends_runs_with_each_that_is_asked_
 
 
 def test_a_front_end_that_there_is_not_is_refused_by_name() -> None:
-    command = [sys.executable, "-m", "pytest", "-p", "harness.plugin", "-q", "--collect-only"]
-    refused = subprocess.run(
-        [*command, "--front-end", "ipsec.conf,ipsec.cnf", "scenarios"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    refused = collected("--front-end", "ipsec.conf,ipsec.cnf", check=False)
     sentence = (
         "--front-end ipsec.cnf: there is no such front end; there is ipsec.conf, swanctl.conf"
     )

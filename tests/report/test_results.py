@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.report.results import Outcome, Run, exit_status, write_results
+from harness.report.results import Outcome, Run, exit_status, read_seconds, write_results
 from harness.report.table import print_table
 
 
@@ -31,6 +31,15 @@ def test_the_file_says_its_schema_and_every_run(tmp_path: Path) -> None:
     assert document["schema"] == 1
     assert [entry["outcome"] for entry in document["runs"]] == ["pass", "fail"]
     assert document["runs"][0]["peers"] == {"moon": "strongswan@5.9.8", "sun": "strongswan@6.0.1"}
+
+
+def test_how_long_a_run_took_is_read_from_the_file_if_it_is_one(tmp_path: Path) -> None:
+    assert read_seconds(tmp_path) == {}
+    path = write_results(tmp_path, [run("pass")])
+    assert read_seconds(tmp_path) == {"net2net-rekey": 2.25}
+    for other in ("", "[]", "{}", '{"runs": 1}', '{"runs": [{"artifacts": "a"}]}'):
+        path.write_text(other)
+        assert read_seconds(tmp_path) == {}
 
 
 def test_the_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
