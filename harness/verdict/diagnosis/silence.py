@@ -185,7 +185,6 @@ def _no_answer(failure: Failure, cause: Cause, why: str) -> Diagnosis:
         cause,
         f"{failure.refuser} did not answer {_message(failure)} of {failure.asker} "
         f"(frame {asked.number}{repeated}){why}.",
-        rows=_progress(failure),
         notes=_notes(failure, again),
         proved=cause not in (Cause.NO_ANSWER, Cause.NAT),
         frames=(asked.number, *(one.number for one in again)),
@@ -205,15 +204,10 @@ def _message(failure: Failure) -> str:
     return f"message {same.index(failure.asked) + 1} of {failure.exchange}"
 
 
-def _progress(failure: Failure) -> Iterator[Row]:
-    """How far it went: what each end sent before it went silent."""
-    for node in (failure.asker, failure.refuser):
-        sent = [one for one in failure.negotiation.messages if one.sender == node]
-        last = f"frame {sent[-1].number}" if sent else "nothing"
-        yield Row(f"last message of {node}", *((last, "") if node == failure.asker else ("", last)))
-
-
 def _notes(failure: Failure, again: Sequence[Entry]) -> Iterator[str]:
+    heard = [one for one in failure.negotiation.messages if one.sender == failure.refuser]
+    if heard:
+        yield f"{failure.refuser}'s last message is in frame {heard[-1].number}"
     faults = dict.fromkeys(
         f"the wire did with frame {one.number}: {one.frame.comment}"
         for one in (failure.asked.entry, *again)

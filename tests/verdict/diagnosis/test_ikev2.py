@@ -337,6 +337,9 @@ def test_silence_from_ike_auth_on_is_told_as_such() -> None:
     assert found.cause is Cause.NO_ANSWER
     assert not found.proved
     assert found.exchange == "IKE_AUTH"
+    # Nothing was offered and nothing wanted: there is no table with such heads.
+    assert found.rows == ()
+    assert found.notes == ("sun's last message is in frame 2",)
 
 
 def test_an_answer_that_does_not_arrive_is_told_from_a_request_that_does_not() -> None:
