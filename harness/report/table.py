@@ -46,9 +46,12 @@ def print_table(runs: Iterable[Run], file: TextIO, *, colour: bool, width: int) 
             lab,
         )
     console.print(table)
-    for run in listed:
-        if run.reason:
-            console.print(Text(f"{run.outcome}: {run.scenario}: {run.reason}"), soft_wrap=True)
+    reasons = Counter(
+        f"{run.outcome}: {run.scenario}: {run.reason}" for run in listed if run.reason
+    )
+    for reason, count in reasons.items():
+        times = f" ({count} runs)" if count > 1 else ""
+        console.print(Text(f"{reason}{times}"), soft_wrap=True)
     for run in listed:
         peers = " - ".join(run.peers.values())
         for rule, verdict in run.rules.items():

@@ -78,6 +78,15 @@ def test_the_table_shows_each_run_its_reason_and_the_counts() -> None:
     assert "\x1b" not in text
 
 
+def test_a_reason_that_several_runs_have_is_said_once() -> None:
+    shown = StringIO()
+    print_table([run("not-run", "no ESP")] * 3, shown, colour=False, width=120)
+    assert shown.getvalue().splitlines()[-2:] == [
+        "not-run: net2net-rekey: no ESP (3 runs)",
+        "3 runs: 3 not-run",
+    ]
+
+
 def test_one_run_is_counted_as_one() -> None:
     shown = StringIO()
     print_table([run("pass")], shown, colour=False, width=120)
