@@ -74,6 +74,12 @@ def rewritten(node: str, old: str, new: str) -> Rewrite:
     return rewrite
 
 
+def in_both(legacy: tuple[str, str], over_vici: tuple[str, str]) -> pytest.MarkDecorator:
+    """Runs a control with the files of either front end: the words in sun's, and the others."""
+    pairs = (("ipsec.conf", *legacy), ("swanctl.conf", *over_vici))
+    return pytest.mark.parametrize(("files", "old", "new"), pairs, ids=[one[0] for one in pairs])
+
+
 def with_line(node: str, line: str) -> Rewrite:
     """A rewrite that puts a line behind a node's first file."""
 
@@ -156,14 +162,20 @@ def test_responder_only_turns_red_when_the_seil_begins(lab: Lab, seil: Peer, sun
 
 
 @virtual_time
-def test_auto_start_turns_red_when_nobody_starts(lab: Lab, seil: Peer, sun: Peer) -> None:
-    lab.rewrite = rewritten("sun", "auto=start", "auto=add")
+@in_both(("auto=start", "auto=add"), ("start_action = start", "start_action = none"))
+def test_auto_start_turns_red_when_nobody_starts(
+    lab: Lab, seil: Peer, sun: Peer, files: str, old: str, new: str
+) -> None:
+    lab.front_end, lab.rewrite = files, rewritten("sun", old, new)
     turns_red(lab, auto_start, seil, sun, because="seil: CHILD_SA ipsec0 up did not come")
 
 
 @virtual_time
-def test_both_passive_turns_red_when_one_begins(lab: Lab, seil: Peer, sun: Peer) -> None:
-    lab.rewrite = rewritten("sun", "auto=add", "auto=start")
+@in_both(("auto=add", "auto=start"), ("start_action = none", "start_action = start"))
+def test_both_passive_turns_red_when_one_begins(
+    lab: Lab, seil: Peer, sun: Peer, files: str, old: str, new: str
+) -> None:
+    lab.front_end, lab.rewrite = files, rewritten("sun", old, new)
     turns_red(lab, both_passive, seil, sun, because="sun sent IKE")
 
 
@@ -177,10 +189,11 @@ def test_proposal_count_turns_red_with_one_encryption_less(lab: Lab, seil: Peer,
 
 
 @virtual_time
+@in_both(("modp1536", "modp1024"), ("modp1536", "modp1024"))
 def test_phase1_mismatch_turns_red_when_the_proposals_match(
-    lab: Lab, seil: Peer, sun: Peer
+    lab: Lab, seil: Peer, sun: Peer, files: str, old: str, new: str
 ) -> None:
-    lab.rewrite = rewritten("sun", "modp1536", "modp1024")
+    lab.front_end, lab.rewrite = files, rewritten("sun", old, new)
     turns_red(lab, phase1_mismatch, seil, sun, because="INFORMATIONAL from sun")
 
 
@@ -191,10 +204,14 @@ def test_phase1_mended_turns_red_when_it_is_not(lab: Lab, seil: Peer, sun: Peer)
 
 
 @virtual_time
+@in_both(
+    ("auto=add", "rightid=branch.example.org\n        auto=add"),
+    ("id = 10.0.0.1", "id = branch.example.org"),
+)
 def test_identification_turns_red_when_the_identity_is_expected(
-    lab: Lab, seil: Peer, sun: Peer
+    lab: Lab, seil: Peer, sun: Peer, files: str, old: str, new: str
 ) -> None:
-    lab.rewrite = rewritten("sun", "auto=add", "rightid=branch.example.org\n        auto=add")
+    lab.front_end, lab.rewrite = files, rewritten("sun", old, new)
     turns_red(lab, identification, seil, sun, because="INFORMATIONAL from sun")
 
 
@@ -218,15 +235,25 @@ def test_phase2_mismatch_turns_red_when_the_proposals_match(
 
 
 @virtual_time
-def test_phase2_mended_turns_red_when_it_is_not(lab: Lab, seil: Peer, sun: Peer) -> None:
-    lab.rewrite = rewritten("sun", "esp=aes256-md5!", "esp=aes256-sha256!")
+@in_both(
+    ("esp=aes256-md5!", "esp=aes256-sha256!"),
+    ("esp_proposals = aes256-md5", "esp_proposals = aes256-sha256"),
+)
+def test_phase2_mended_turns_red_when_it_is_not(
+    lab: Lab, seil: Peer, sun: Peer, files: str, old: str, new: str
+) -> None:
+    lab.front_end, lab.rewrite = files, rewritten("sun", old, new)
     turns_red(lab, phase2_mended, seil, sun, because="seil: CHILD_SA ipsec0 up did not come")
 
 
+@in_both(
+    ("leftsubnet=192.168.2.0/24", "leftsubnet=0.0.0.0/0"),
+    ("local_ts = 192.168.2.0/24", "local_ts = 0.0.0.0/0"),
+)
 def test_proxy_id_mismatch_turns_red_when_both_want_everything(
-    lab: Lab, seil: Peer, sun: Peer
+    lab: Lab, seil: Peer, sun: Peer, files: str, old: str, new: str
 ) -> None:
-    lab.rewrite = rewritten("sun", "leftsubnet=192.168.2.0/24", "leftsubnet=0.0.0.0/0")
+    lab.front_end, lab.rewrite = files, rewritten("sun", old, new)
     turns_red(lab, proxy_id_mismatch, seil, sun, because=r"x00' != b'.xc0.xa8.x02")
 
 
@@ -329,8 +356,11 @@ def test_nat_remapped_turns_red_when_nothing_is(
 
 
 @virtual_time
-def test_force_encapsulation_turns_red_without_it(lab: Lab, seil: Peer, sun: Peer) -> None:
-    lab.rewrite = rewritten("sun", "forceencaps=yes", "forceencaps=no")
+@in_both(("forceencaps=yes", "forceencaps=no"), ("encap = yes", "encap = no"))
+def test_force_encapsulation_turns_red_without_it(
+    lab: Lab, seil: Peer, sun: Peer, files: str, old: str, new: str
+) -> None:
+    lab.front_end, lab.rewrite = files, rewritten("sun", old, new)
     turns_red(lab, force_encapsulation, seil, sun, because=r"\(500, 500\)")
 
 
@@ -375,6 +405,11 @@ def test_rsasig_30_turns_red_when_the_lifetime_is_another(lab: Lab, seil: Peer, 
     turns_red(lab, rsasig_30, seil, sun, because=r"\[\(1, 300\)\] == ")
 
 
-def test_phase1_scan_turns_red_when_strongswan_accepts_more(lab: Lab, sun: Peer) -> None:
-    lab.rewrite = rewritten("sun", "modp1536!", "modp1536,aes128-sha1-modp1024!")
+@in_both(
+    ("modp1536!", "modp1536,aes128-sha1-modp1024!"), ("modp1536", "modp1536,aes128-sha1-modp1024")
+)
+def test_phase1_scan_turns_red_when_strongswan_accepts_more(
+    lab: Lab, sun: Peer, files: str, old: str, new: str
+) -> None:
+    lab.front_end, lab.rewrite = files, rewritten("sun", old, new)
     turns_red(lab, phase1_scan, sun, because=r"\(7, 128, 2, 2\)")
