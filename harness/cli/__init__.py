@@ -36,10 +36,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if own and own[0] in COMMANDS:
         # By the command's own parser, which lets names and options stand in any order.
         ours = importlib.import_module(f"harness.cli.{own[0]}").add_to(commands)
-        options = ours.parse_intermixed_args(own[1:])
+        options, unknown = ours.parse_known_intermixed_args(own[1:])
+        if unknown:
+            hint = "; what is for pytest stands behind --" if own[0] == "run" else ""
+            ours.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     else:
         for name in COMMANDS:
             importlib.import_module(f"harness.cli.{name}").add_to(commands)
+        from importlib import metadata  # Slow: only where it may be asked for.
+
+        version = f"ikelab {metadata.version('ikelab')}"
+        parser.add_argument("--version", action="version", version=version)
         options = parser.parse_args(own)
     options.for_pytest = given[len(own) + 1 :]
     try:

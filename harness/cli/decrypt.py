@@ -29,7 +29,12 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
         "Wireshark's tables ikev1_decryption_table, ikev2_decryption_table and esp_sa.",
         allow_abbrev=False,
     )
-    parser.add_argument("capture", type=Path, metavar="CAPTURE", help="a pcap or pcapng file")
+    parser.add_argument(
+        "capture",
+        type=Path,
+        metavar="CAPTURE",
+        help="a pcap or pcapng file, or the folder of a run, which has its keys",
+    )
     parser.add_argument("--secrets", type=Path, metavar="DIR", help="where the keys are")
     parser.add_argument("--verbose", action="store_true", help="show every field of each message")
     parser.add_argument(
@@ -48,8 +53,12 @@ def command(options: argparse.Namespace) -> int:
     from harness.capture.decryption import decrypt
     from harness.capture.gathering import secrets_in, sources_in
     from harness.capture.ladder import write_ladder
+    from harness.capture.presentation import CAPTURE
     from harness.capture.secrets import Reading
 
+    if (options.capture / CAPTURE).is_file():
+        options.secrets = options.secrets or options.capture
+        options.capture /= CAPTURE
     try:
         captured = load(options.capture)
     except OSError as error:

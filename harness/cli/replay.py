@@ -25,10 +25,13 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="the folder of one run")
-    parser.add_argument("--out", type=Path, help="folder for the evidence (default: DIR/replay)")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder for the evidence (default: DIR/replay)"
+    )
     parser.add_argument(
         "--folder",
         dest="scenarios",
+        metavar="FOLDER",
         type=Path,
         default=HERE,
         help="where the scenarios are, if not the project's",
@@ -48,6 +51,12 @@ def command(options: argparse.Namespace) -> int:
                 " run the scenario anew"
             )
         arguments = _arguments(record, options.scenarios.absolute())
+        file = record["nodeid"].partition("::")[0]
+        if not (options.scenarios / file).is_file():
+            return _usage(
+                f"{path}: this is a run of {record['scenario']} in {file}, which is not in"
+                f" {options.scenarios}; say where its scenarios are with --folder"
+            )
     except OSError as error:
         return _usage(f"{path}: {error.strerror}; name the folder of one run, below --out")
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.plugin.options import DEFAULT_PEER
+
 if TYPE_CHECKING:
     import pytest
 
@@ -36,8 +38,12 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="by name")
-    parser.add_argument("--moon", metavar="PEER", help="peers in the role of moon, by commas")
-    parser.add_argument("--sun", metavar="PEER", help="peers in the role of sun, by commas")
+    for role in ("moon", "sun"):
+        parser.add_argument(
+            f"--{role}",
+            metavar="PEER",
+            help=f"peers in the role of {role}, by commas (default: {DEFAULT_PEER})",
+        )
     parser.add_argument(
         "--pair",
         action="append",
@@ -51,10 +57,22 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
         action="store_true",
         help="run each scenario with one pair only: the pairs take turns",
     )
-    parser.add_argument("--kernel", metavar="auto|host|NAME", help="the kernel to run in")
-    parser.add_argument("--clock", choices=("auto", "virtual", "real"), help="whose time it is")
     parser.add_argument(
-        "--data-plane", choices=("auto", "kernel", "userspace"), help="who does ESP"
+        "--kernel",
+        metavar="auto|host|NAME",
+        help="the host's, a lab kernel such as debian-6.1, or auto (default): the host's where it"
+        " has what a scenario needs",
+    )
+    parser.add_argument(
+        "--clock",
+        choices=("auto", "virtual", "real"),
+        help="virtual time, which needs a lab kernel, real time, or auto (default): virtual in a"
+        " lab kernel",
+    )
+    parser.add_argument(
+        "--data-plane",
+        choices=("auto", "kernel", "userspace"),
+        help="who does ESP: the kernel, the daemon, or auto (default): the kernel if it can",
     )
     parser.add_argument(
         "--front-end",
@@ -62,8 +80,18 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
         help="how a strongSwan opposite a SEIL gets its files: ipsec.conf (default), swanctl.conf,"
         " or both, by commas",
     )
-    parser.add_argument("--seed", type=int, help="where all randomness comes from (default: 1)")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the evidence")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        help="where all randomness of a lab kernel comes from (default: 1); with it there is one",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        default=Path("out"),
+        help="folder for results.json, report.html and one folder a run (default: out)",
+    )
     parser.add_argument(
         "--strict", action="store_true", help="unsupported and not-run count as failures"
     )
@@ -76,7 +104,11 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
         "--jobs", type=count, metavar="N", help="how many at once (default: one for each processor)"
     )
     parser.add_argument(
-        "--folder", type=Path, default=HERE / "scenarios", help="where the scenarios are"
+        "--folder",
+        type=Path,
+        metavar="DIR",
+        default=HERE / "scenarios",
+        help="where the scenarios are, if not the project's",
     )
     parser.set_defaults(command=command)
     return parser

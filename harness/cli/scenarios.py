@@ -27,7 +27,11 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument("words", nargs="*", metavar="WORD", help="such as rekey")
     parser.add_argument(
-        "--folder", type=Path, default=HERE / "scenarios", help="where the scenarios are"
+        "--folder",
+        type=Path,
+        metavar="DIR",
+        default=HERE / "scenarios",
+        help="where the scenarios are, if not the project's",
     )
     parser.set_defaults(command=command)
     return parser

@@ -84,6 +84,16 @@ def test_only_the_modules_that_it_needs_are_imported(capture: Path) -> None:
     assert [name for name in NOT_NEEDED if name in imported] == []
 
 
+def test_the_folder_of_a_run_stands_for_its_capture_and_its_keys(capture: Path) -> None:
+    run = capture.parent / "run"
+    run.mkdir()
+    capture.rename(run / "capture.pcapng")
+    (capture.parent / "keys").rename(run / "wireshark")
+    done = ikelab("decrypt", run)
+    assert done.returncode == 0
+    assert "INFORMATIONAL request 4: HDR, SK {N(INITIAL_CONTACT)}" in done.stdout
+
+
 def test_a_reader_that_stops_early_ends_it_quietly(capture: Path) -> None:
     readable, writable = os.pipe()
     os.close(readable)

@@ -64,7 +64,11 @@ def test_the_evidence_goes_where_it_is_told_to(run: Path, tmp_path: Path) -> Non
         ({"kernel": "debian-6.1", "seed": -1}, "--seed -1: a seed is a whole number from 0"),
         ({"kernel": "debian-6.1", "seed": "x"}, "argument --seed: invalid int value: 'x'"),
         ({"clock": "lunar"}, "argument --clock: invalid choice: 'lunar'"),
-        ({"nodeid": "scenarios/none.py::test"}, "file or directory not found: "),
+        (
+            {"nodeid": "scenarios/none.py::test"},
+            "in scenarios/none.py, which is not in",
+        ),
+        ({"nodeid": "none.py::test"}, "; say where its scenarios are with --folder"),
         ({"nodeid": 5}, "this is not what a run writes"),
         ({"peers": [1]}, "this is not what a run writes"),
         ({"schema": 99}, "this is of schema 99, and this version reads 1"),

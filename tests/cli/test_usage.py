@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import json
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,11 @@ USAGE = 2
         (["run", "delete-ike", "--clock", "virtual", "--kernel", "host"], "only real time"),
         (["run", "--folder", "nowhere"], "--folder nowhere: there is no such folder"),
         (["run", "delete-ike", "--out", "/proc/nowhere"], "--out /proc/nowhere: "),
-        (["run", "--fast"], "unrecognized arguments: --fast"),
+        (
+            ["run", "--fast"],
+            "unrecognized arguments: --fast; what is for pytest stands behind --",
+        ),
+        (["decrypt", "--fast", "x"], "unrecognized arguments: --fast\n"),
         (["run", "delete-ike", "--seed", "1", "nonsense"], "there is no scenario 'nonsense'"),
         (["replay"], "the following arguments are required: DIR"),
         (["replay", "nowhere"], "nowhere/replay.json: No such file or directory; name the folder"),
@@ -63,6 +68,11 @@ def test_a_replay_record_that_no_run_wrote_is_refused(text: str, tmp_path: Path)
     done = ikelab("replay", tmp_path)
     assert done.returncode == USAGE, done.stdout
     assert "this is not what a run writes" in done.stdout
+
+
+def test_the_version_is_told() -> None:
+    done = ikelab("--version")
+    assert (done.returncode, done.stdout) == (0, f"ikelab {metadata.version('ikelab')}\n")
 
 
 def test_the_peers_are_listed_with_what_they_can_do() -> None:
