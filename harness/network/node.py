@@ -42,7 +42,6 @@ class Node:
         self._net: int | None = None
         self._handle = os.pidfd_open(pid)
         self._channel = Channel(sock, f"node {name!r}", self._on_event)
-        self._ready = self._channel.expect(-1)
         self._channel.closed.add_done_callback(lambda _: self._end_all())
 
     @property
@@ -50,14 +49,13 @@ class Node:
         """Whether the node has been closed."""
         return self._handle < 0
 
-    async def ready(self) -> None:
-        """Return when the node is set up; raises NetworkError when it could not be."""
+    async def ready(self, sysctls: Mapping[str, str]) -> None:
+        """Tell the node who it is, and return when it is set up; raises NetworkError."""
+        who = {"name": self.name, "sysctls": dict(sysctls)}
         try:
-            message = (await self._ready).message
+            message = (await self._channel.request(who, number=-1)).message
         except ChannelClosed as error:
             raise NetworkError(f"node {self.name!r} ended before it was set up") from error
-        finally:
-            self._channel.forget(-1)
         if "error" in message:
             raise NetworkError(f"node {self.name!r} could not be set up: {message['error']}")
         self._net = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)

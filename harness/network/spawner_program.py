@@ -12,14 +12,15 @@ the kernel kills each PID 1, each PID 1 takes its programs with it, and the name
 are gone with the last of them.
 
 Messages are JSON objects, one a packet, with file descriptors beside them. Over CONTROL:
-`{"id", "name", "lowers", "sysctls"}` with one descriptor, the node's end of a socket pair; the
-answer is `{"id", "pid"}`. Also `{"id", "path", "modules"}`, which imports modules, so that nodes
-made from then on have their functions; the answer is `{"id"}`. Either may be answered by
-`{"id", "error"}`. Over a node's socket: `{"id": -1}` once, with `"error": sentence` when the node
-could not be set up; then `{"id", "argv", "env", "cwd", "fds"}` with the descriptors that the
-program gets under the numbers in `fds`; with a "function" beside its arguments in "argv", it is a
-fork of this process that calls it. The answer is `{"id", "pid"}` (as the node counts) with a
-pidfd, or `{"id", "errno"}`, and when the program has ended `{"exit": id, "status": wait status}`.
+`{"id", "lowers"}` with one descriptor, the node's end of a socket pair; the answer is
+`{"id", "pid"}`. Also `{"id", "path", "modules"}`, which imports modules, so that nodes made from
+then on have their functions; the answer is `{"id"}`. Either may be answered by `{"id", "error"}`.
+Over a node's socket: `{"id": -1, "name", "sysctls"}` first, for which a node may wait as long as
+it takes; the answer is `{"id": -1}` when it is set up, with `"error": sentence` when it could not
+be. Then `{"id", "argv", "env", "cwd", "fds"}` with the descriptors that the program gets under the
+numbers in `fds`; with a "function" beside its arguments in "argv", it is a fork of this process
+that calls it. The answer is `{"id", "pid"}` (as the node counts) with a pidfd, or
+`{"id", "errno"}`, and when the program has ended `{"exit": id, "status": wait status}`.
 """
 
 import array
@@ -160,7 +161,7 @@ def open_lowers(lowers: list[str]) -> list[int]:
     return opened
 
 
-def enter_image(lowers: list[str], name: str) -> None:
+def enter_image(lowers: list[str]) -> None:
     """Make an overlay of the image's directories the root; what is written goes to memory."""
     opened = open_lowers(lowers)
     scratch = "/tmp" if os.path.isdir("/tmp") else "/run"
@@ -181,6 +182,10 @@ def enter_image(lowers: list[str], name: str) -> None:
     check(libc.syscall(ctypes.c_long(number), b".", b"."), "making the image the root")
     check(libc.umount2(b".", MNT_DETACH), "leaving the old root")
     os.chdir("/")
+
+
+def write_names(name: str) -> None:
+    """Write what says in the image's /etc who the node is and whom it knows."""
     os.makedirs("/etc", exist_ok=True)
     hosts = f"127.0.0.1 localhost\n127.0.1.1 {name}\n::1 localhost ip6-localhost\n"
     # No name server: a daemon that asks is refused at once, and always in the same way.
@@ -387,22 +392,27 @@ def fail_node(sock: socket.socket, sentence: str) -> None:
         pass
 
 
-def become_node(sock: socket.socket, spec: dict[str, Any]) -> NoReturn:
-    """Be PID 1 of a node: set it up, say that it is ready, serve until the harness is gone."""
+def become_node(sock: socket.socket, lowers: list[str]) -> NoReturn:
+    """Be PID 1 of a node: set it up, wait to hear who it is, serve until the harness is gone."""
     try:
         check(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL), "asking to die with the spawner")
         namespaces = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC
         check(libc.unshare(namespaces), "making namespaces (are you root?)")
-        socket.sethostname(spec["name"])
         mount("none", "/", None, MS_REC | MS_PRIVATE)
-        if spec["lowers"]:
-            enter_image(spec["lowers"], spec["name"])
+        if lowers:
+            enter_image(lowers)
         else:
             keep_the_parents_root()
-        set_sysctls(spec["sysctls"])
         raise_loopback()
-        send(sock, {"id": -1, "ready": True})
-        serve_node(sock)
+        received = receive(sock)
+        if received is not None:
+            spec, _ = received
+            socket.sethostname(spec["name"])
+            if lowers:
+                write_names(spec["name"])
+            set_sysctls(spec["sysctls"])
+            send(sock, {"id": spec["id"]})
+            serve_node(sock)
     except NodeError as error:
         fail_node(sock, str(error))
     except Exception as error:
@@ -426,7 +436,7 @@ def make_node(control: socket.socket, own: int, spec: dict[str, Any], end: int) 
         # The numbers are free for the taking once the spawner's own ends are closed.
         control.close()
         os.close(own)
-        become_node(socket.socket(fileno=end), spec)
+        become_node(socket.socket(fileno=end), spec["lowers"])
     # Otherwise the next node would be a child of this one's namespace.
     libc.setns(own, CLONE_NEWPID)
     send(control, {"id": spec["id"], "pid": pid})

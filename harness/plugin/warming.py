@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What every run in a lab kernel finds done: the lab's loop and spawner run, networks were built.
 
-A restored guest goes on from here, so that no run pays for it again.
+Nodes are made ahead, so that of a network the links are left. A restored guest goes on from here,
+and no run pays for it again.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from harness.plugin import hooks
 from harness.plugin.options import PEERS
 
 IMAGES_IN_GUEST = Path("/images")
+PLAIN_NODES = 6
+"""Nodes without an image that are made ahead: as many as the largest topologies have."""
 SETTLE = 1.0
 """Seconds of lab time for what the kernel does in the background with networks that are gone."""
 
@@ -56,8 +59,13 @@ def pytest_ikelab_warm(config: pytest.Config) -> None:
     spawner = background.run(Spawner.start())
     peers = tuple(config.stash[PEERS].values())
     background.run(spawner.load(name for peer in peers for name in peer.modules))
-    for image in sorted(IMAGES_IN_GUEST.iterdir()) if IMAGES_IN_GUEST.is_dir() else ():
+    images = sorted(IMAGES_IN_GUEST.iterdir()) if IMAGES_IN_GUEST.is_dir() else []
+    for image in images:
         background.run(_build(spawner, image, [p for p in peers if p.image == image.name]))
+    background.run(spawner.stock(PLAIN_NODES))
+    for image in images:
+        # One peer may be at both ends.
+        background.run(spawner.stock(2, [image]))
     # Nothing tells when it has done, and under the virtual clock the time is gone at once.
     background.run(asyncio.sleep(SETTLE))
     config.stash[WARMED] = Warmed(background, spawner)

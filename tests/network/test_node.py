@@ -239,6 +239,38 @@ def test_what_makes_a_node_impossible_is_one_sentence(lab: Lab) -> None:
     lab.run(body)
 
 
+def test_a_node_of_the_stock_is_what_it_is_asked_to_be(lab: Lab, small_image: Path) -> None:
+    async def body(_: Spawner) -> None:
+        async with await Spawner.start() as spawner:
+            await spawner.stock(1, [small_image])
+            made_ahead = _children(spawner.pid)
+            node = await spawner.node("moon", [small_image], {"net/ipv4/ip_forward": "1"})
+            assert made_ahead == {node.pid}
+            asked = ["cat", "/proc/sys/kernel/hostname", "/proc/sys/net/ipv4/ip_forward"]
+            assert (await node.run(asked)).stdout == b"moon\n1\n"
+            assert b"127.0.1.1 moon\n" in node.read("/etc/hosts")
+            second = await spawner.node("sun", [small_image])
+            assert second.pid not in made_ahead
+
+    lab.run(body)
+
+
+def test_a_stock_is_given_up_for_modules_that_it_would_not_have(lab: Lab) -> None:
+    async def body(_: Spawner) -> None:
+        async with await Spawner.start() as spawner:
+            await spawner.stock(1)
+            made_ahead = _children(spawner.pid)
+            await spawner.load(["colorsys"])
+            node = await spawner.node("moon")
+            assert node.pid not in made_ahead
+
+    lab.run(body)
+
+
+def _children(pid: int) -> set[int]:
+    return {int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
 def test_closing_the_spawner_closes_its_nodes(lab: Lab) -> None:
     async def body(_: Spawner) -> None:
         async with await Spawner.start() as spawner:
