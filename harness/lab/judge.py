@@ -15,6 +15,8 @@ from harness.network.traffic import Flow
 from harness.verdict import oracles
 from harness.verdict.oracles import Finding, OracleName
 
+LOOK, SELDOM = 0.25, 1.0
+"""Seconds between the first looks at the SAs of both ends, and the most between later ones."""
 SETTLE = 12.0
 """Seconds of lab time for the SAs of both ends to come to rest: a rekeyed one lives on for 5."""
 
@@ -60,13 +62,15 @@ class Judge:
 
     async def _settled(self) -> list[Finding]:
         end = time.monotonic() + SETTLE
+        pause = LOOK
         while True:
             findings = [f for f in await self._associations() if f.oracle not in self.excused]
             left = end - time.monotonic()
             if not findings or left <= 0:
                 return findings
             first = next(iter(self.stations.values()))
-            await first.journal.changed(min(left, 0.25))
+            await first.journal.changed(min(left, pause))
+            pause = min(2 * pause, SELDOM)
 
     async def _associations(self) -> list[Finding]:
         children = {name: await station.children() for name, station in self.stations.items()}

@@ -36,8 +36,11 @@ from harness.peers.contract import (
 )
 
 INSTALLATIONS: tuple[type[SaAdded | SaUpdated], ...] = (SaAdded, SaUpdated)
-POLL = 0.05
-"""Seconds between two looks at a daemon with ESP of its own: it announces no deletion."""
+POLL, SELDOM = 0.05, 0.4
+"""Seconds between the first looks at a daemon with ESP of its own, and between later ones.
+
+It announces no deletion. Each look costs as much as several packets, mostly within the daemon.
+"""
 
 
 class Station:
@@ -222,10 +225,12 @@ class Station:
         return added.time_ns
 
     async def _unlisted(self, old: ChildSa, within: float) -> None:
+        pause = POLL
         try:
             async with asyncio.timeout(within):
                 while any(_same(child, old) for child in await self.children()):
-                    await asyncio.sleep(POLL)
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, SELDOM)
         except TimeoutError:
             raise NotSeen(f"{self.node.name}: {old} is still there after {within:g} s") from None
 

@@ -28,8 +28,8 @@ LIFE = 60
 AGAIN = 0.8 * LIFE
 PHASE1 = f"interface.ipsec0.ike.proposal.phase1.lifetime : {LIFE}"
 PHASE2 = "interface.ipsec0.ike.proposal.phase2"
-KILOBYTES = 64
-SIZE, EVERY = 1000, 0.2
+KILOBYTES = 16
+SIZE, EVERY = 1000, 0.8
 """Octets and seconds of a flow that fills an SA of so many kilobytes in thirteen seconds.
 
 The fifth that is left when it is replaced lasts longer than that takes on a slow machine.
@@ -103,7 +103,7 @@ def test_phase2_lifetime_60(lab: Lab, seil: Peer, sun: Peer) -> None:
 @either_front_end
 @scenario(
     "phase2-lifetime-bytes",
-    "IPsec SAs with a limit of 64 KB are replaced when they have carried four fifths of that.",
+    "IPsec SAs with a limit of 16 KB are replaced when they have carried four fifths of that.",
     rfc="2407 4.5",
     seed="002",
     long=True,

@@ -320,7 +320,7 @@ def test_phase2_lifetime_turns_red_when_it_is_another(lab: Lab, seil: Peer, sun:
 
 @virtual_time
 def test_phase2_bytes_turns_red_without_the_limit(lab: Lab, seil: Peer, sun: Peer) -> None:
-    lab.rewrite = rewritten("seil", "64K", "64M")
+    lab.rewrite = rewritten("seil", "16K", "16M")
     turns_red(lab, phase2_bytes, seil, sun, because="seil: rekeying of .* did not come")
 
 
