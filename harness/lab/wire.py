@@ -19,6 +19,7 @@ from harness.capture.recording import Frame
 from harness.ike import constants_v1, constants_v2
 from harness.ike.names import name_of
 from harness.lab.background import Background
+from harness.lab.held import Held
 from harness.network.faults import FaultRule, Matches
 from harness.network.wires import CarriedWire
 
@@ -209,6 +210,53 @@ class WireView:
             lambda: self._wire.on(matches, sender=sender, nth=nth, times=times).drop()
         )
 
+    def hold(
+        self,
+        matches: Matches,
+        *,
+        sender: str | None = None,
+        nth: int | None = None,
+        times: int | None = None,
+    ) -> Held:
+        """Keep frames that match until they are released: so messages cross, or are late.
+
+        Where only the first is meant, say so: it may be sent again meanwhile.
+        """
+        return Held(
+            self._background.call(
+                lambda: self._wire.on(matches, sender=sender, nth=nth, times=times).hold()
+            ),
+            self._background,
+        )
+
+    def delay(
+        self,
+        matches: Matches,
+        seconds: float,
+        *,
+        sender: str | None = None,
+        nth: int | None = None,
+        times: int | None = None,
+    ) -> FaultRule:
+        """Deliver frames that match so many seconds of lab time later."""
+        return self._background.call(
+            lambda: self._wire.on(matches, sender=sender, nth=nth, times=times).delay(seconds)
+        )
+
+    def duplicate(
+        self,
+        matches: Matches,
+        copies: int = 1,
+        *,
+        sender: str | None = None,
+        nth: int | None = None,
+        times: int | None = None,
+    ) -> FaultRule:
+        """Deliver frames that match, and at once so many more of each."""
+        return self._background.call(
+            lambda: self._wire.on(matches, sender=sender, nth=nth, times=times).duplicate(copies)
+        )
+
     def replace(
         self,
         matches: Matches,
@@ -235,6 +283,23 @@ def is_esp(frame: Frame) -> bool:
 def is_ike(frame: Frame) -> bool:
     """Whether a frame holds an IKE message."""
     return isinstance(dissect(frame.data).carried, Isakmp)
+
+
+def is_message(exchange: str, *, response: bool | None = None) -> Matches:
+    """Picks the frames with an IKE message of an exchange, as in ``hold(is_message("IKE_AUTH"))``.
+
+    Of IKEv2 only the responses, or the requests, with `response`; a fragment counts as a message.
+    """
+
+    def matches(frame: Frame) -> bool:
+        message = _ike(frame)
+        return (
+            message is not None
+            and message.exchange == exchange
+            and response in (None, message.response)
+        )
+
+    return matches
 
 
 def may_explain(frame: Frame) -> bool:
