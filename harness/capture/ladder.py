@@ -19,6 +19,7 @@ from typing import Any, TextIO
 
 from harness.capture.entries import Entry, Ike, Ipsec, Keepalive, Status
 from harness.capture.frames import dissect_ip
+from harness.capture.wrapping import columns_of, wrapped
 from harness.ike import constants_v1 as n1
 from harness.ike import constants_v2 as n2
 from harness.ike import payloads_v1 as v1
@@ -84,9 +85,13 @@ def colours_for(file: TextIO) -> Colours:
 
 
 def write_ladder(file: TextIO, entries: Iterable[Entry], *, verbose: bool = False) -> None:
-    """Write the ladder, in colour where the file is a terminal; raises OSError."""
+    """Write the ladder, in colour and no wider than it is where the file is a terminal.
+
+    Raises OSError.
+    """
+    columns = columns_of(file)
     for line in ladder(entries, verbose=verbose, colours=colours_for(file)):
-        file.write(line + "\n")
+        file.writelines(f"{piece}\n" for piece in wrapped(line, columns))
 
 
 def ladder(

@@ -14,6 +14,7 @@ import pytest
 
 from harness.capture.ladder import ANSI, PLAIN
 from harness.capture.presentation import CAPTURE, ladder_of
+from harness.capture.wrapping import columns_of, wrapped
 from harness.report.page import write_report
 from harness.report.results import OUTCOMES, REPLAY, Run, exit_status, write_results
 from harness.report.table import print_table
@@ -151,8 +152,10 @@ class Results:
             return
         reporter.section(f"{run.scenario}: {' - '.join(run.peers.values())}", sep="-")
         lines = list(ladder_of(folder, ANSI if reporter.hasmarkup else PLAIN))
+        columns = columns_of(reporter._tw._file)
         for line in lines[:LONGEST_LADDER]:
-            reporter.write_line(line)
+            for piece in wrapped(line, columns):
+                reporter.write_line(piece)
         if len(lines) > LONGEST_LADDER:
             more = len(lines) - LONGEST_LADDER
             reporter.write_line(f"{more} more lines are in {folder / 'ladder.txt'}")

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import os
+import shlex
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from harness.capture.secrets import Secrets
@@ -92,6 +94,18 @@ def test_the_folder_of_a_run_stands_for_its_capture_and_its_keys(capture: Path) 
     done = ikelab("decrypt", run)
     assert done.returncode == 0
     assert "INFORMATIONAL request 4: HDR, SK {N(INITIAL_CONTACT)}" in done.stdout
+
+
+def test_a_terminal_gets_lines_that_fit_and_a_file_the_same_words(capture: Path) -> None:
+    arguments = command("decrypt", capture, "--secrets", capture.parent / "keys")
+    environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "", "LINES": ""}
+    shown = pexpect.run(
+        shlex.join(map(str, arguments)), env=environment, encoding="utf-8", dimensions=(24, 60)
+    )
+    assert max(map(len, shown.splitlines())) <= 60
+    piped = ikelab(*arguments[arguments.index("decrypt") :]).stdout
+    assert max(map(len, piped.splitlines())) > 60
+    assert shown.split() == piped.split()
 
 
 def test_a_reader_that_stops_early_ends_it_quietly(capture: Path) -> None:
