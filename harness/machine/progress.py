@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal, Protocol
 
-State = Literal["begun", "waiting", "done", "failed"]
+State = Literal["begun", "waiting", "done", "failed", "interrupted"]
 
 
 class Progress(Protocol):
@@ -29,7 +29,8 @@ def timed(progress: Progress, step: str) -> Iterator[None]:
     progress(step, "begun", 0.0)
     try:
         yield
-    except BaseException:
-        progress(step, "failed", time.monotonic() - began)
+    except BaseException as error:
+        interrupted = isinstance(error, KeyboardInterrupt)
+        progress(step, "interrupted" if interrupted else "failed", time.monotonic() - began)
         raise
     progress(step, "done", time.monotonic() - began)

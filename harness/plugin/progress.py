@@ -16,7 +16,7 @@ def shown(config: pytest.Config) -> Progress:
     capture = config.pluginmanager.get_plugin("capturemanager")
 
     def show(step: str, state: State, seconds: float) -> None:
-        took = f" ({seconds:.1f} s)" if state in ("done", "failed") else ""
+        took = f" ({seconds:.1f} s)" if state in ("done", "failed", "interrupted") else ""
         line = f"  {step}: {state}{took}"
         if reporter is not None:
             reporter.ensure_newline()
