@@ -24,6 +24,14 @@ class Router:
         """Forget every mapping and give `ports`, first and last, to the next ones."""
         self._background.run(self._napt.remap(ports))
 
+    def expire(self) -> None:
+        """Forget every mapping, as when they have been idle for too long."""
+        self._background.run(self._napt.expire())
+
+    def timeouts(self, unreplied: int, stream: int) -> None:
+        """Set after how many idle seconds a UDP mapping is forgotten, before and after a reply."""
+        self._background.call(self._napt.timeouts, unreplied, stream)
+
     def mappings(self) -> list[Mapping]:
         """The mappings of TCP and UDP that there are now."""
         return self._background.run(self._napt.mappings())
