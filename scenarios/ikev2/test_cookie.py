@@ -3,9 +3,6 @@
 
 import os
 
-from scapy.layers.inet import IP, UDP
-from scapy.layers.l2 import Ether
-
 from harness.capture.exchanges import IkeAuth, IkeSaInit
 from harness.ike.address import Address
 from harness.ike.chance import from_randomness
@@ -61,6 +58,10 @@ def test_cookie(lab: Lab, moon: Peer, sun: Peer) -> None:
 
 def begin_as_nobody(net: Net) -> bytes:
     """Send an IKE_SA_INIT request as if it were moon's, and return its SPI."""
+    # Whoever collects the scenarios need not wait for it.
+    from scapy.layers.inet import IP, UDP
+    from scapy.layers.l2 import Ether
+
     flood = EngineConnection("flood", (PROPOSAL,), Identity.of("nobody"), NOBODY, NOBODY)
     engine = Endpoint(INITIATOR, (flood,), from_randomness(os.urandom))
     spi = engine.commands.initiate("flood", 0.0, remote=RESPONDER)
