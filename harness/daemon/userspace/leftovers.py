@@ -34,17 +34,14 @@ class Leftovers:
         """Remove them; the devices of those that live say which are none. Raises DataPlaneError."""
         try:
             await self._netlink.setup_endpoint()
-            living = {
-                link["index"]
-                async for link in await self._netlink.link("dump")
-                if link.get("ifname").startswith(DEVICE)
-            }
             rules = [
                 (family, rule.get("table"))
                 for family in _FAMILIES
                 async for rule in await self._netlink.get_rules(family=family)
                 if rule.get("priority") == PRIORITY and rule.get("fwmask") == MARK
             ]
+            # Who lives had its device before its rule; to read a link takes longer than all else.
+            living = await self._living() if rules else set()
             left = [(family, table) for family, table in rules if table - TABLES not in living]
             for family, table in left:
                 await self._netlink.rule(
@@ -60,3 +57,11 @@ class Leftovers:
                 await self._guard.remove_killed()
         finally:
             self._guard.abandon()
+
+    async def _living(self) -> set[int]:
+        """The devices of the planes that are there."""
+        return {
+            link["index"]
+            async for link in await self._netlink.link("dump")
+            if link.get("ifname").startswith(DEVICE)
+        }
