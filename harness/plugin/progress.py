@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import pytest
@@ -19,8 +20,10 @@ def shown(config: pytest.Config) -> Progress:
         took = f" ({seconds:.1f} s)" if state in ("done", "failed", "interrupted") else ""
         line = f"  {step}: {state}{took}"
         if reporter is not None:
-            reporter.ensure_newline()
-            reporter.write_line(line)
+            # A step of a run that is under way is shown now, and not with what the run printed.
+            with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+                reporter.ensure_newline()
+                reporter.write_line(line)
         elif capture is not None and state != "waiting":
             # A worker has no terminal of its own, but the error output of the one that has.
             with capture.global_and_fixture_disabled():

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import pytest
 
 from harness.capture.recording import RecordingFailed
+from harness.machine.errors import MachineError
 from harness.network.wires import FramesLost
 from harness.peers.contract import Unsupported
 from harness.plugin.fixtures import LAB
@@ -18,6 +19,9 @@ from harness.plugin.selection import peers_of, scenario_of
 
 PROPERTY = "ikelab"
 """The user property of a report that holds its note."""
+
+INFRASTRUCTURE = (MachineError, RecordingFailed, FramesLost)
+"""What says that the harness could not do its part: nothing was found out of the peers."""
 
 Verdict = Literal["pass", "fail", "unsupported", "not-run", "lost"]
 
@@ -53,7 +57,7 @@ def verdict_of(report: pytest.TestReport, error: BaseException | None) -> Verdic
         return "pass"
     if isinstance(error, Unsupported):
         return "unsupported"
-    if isinstance(error, RecordingFailed | FramesLost) or _has_no_room(error):
+    if isinstance(error, INFRASTRUCTURE) or _has_no_room(error):
         # Whatever else the scenario found, what it rests on is not complete.
         return "lost"
     return "not-run" if report.skipped else "fail"
@@ -67,7 +71,7 @@ def reason_of(item: pytest.Item, report: pytest.TestReport, error: BaseException
         return cannot_keep(item, error)
     text = str(error).strip() or type(error).__name__
     first = text.splitlines()[0]
-    if isinstance(error, AssertionError | Unsupported | RecordingFailed | FramesLost):
+    if isinstance(error, (AssertionError, Unsupported, *INFRASTRUCTURE)):
         return first
     return f"{type(error).__name__}: {first}"
 

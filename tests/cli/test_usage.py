@@ -7,7 +7,7 @@ import pytest
 
 from tests.cli.commands import ikelab
 
-USAGE = 2
+USAGE, LOST = 2, 3
 
 
 @pytest.mark.parametrize(
@@ -99,3 +99,19 @@ def test_a_peer_without_the_feature_is_unsupported_and_no_pass(tmp_path: Path) -
     (run,) = json.loads((tmp_path / "results.json").read_text())["runs"]
     assert run["outcome"] == "unsupported"
     assert done.returncode == 1
+
+
+def test_a_peer_that_cannot_be_built_is_lost_and_no_failure_of_the_peer(tmp_path: Path) -> None:
+    done = ikelab(
+        *("run", "delete-ike", "--kernel", "host", "--out", tmp_path),
+        IKELAB_CACHE=str(tmp_path / "cache"),
+        IKELAB_CACHE_SHARED="",
+        PATH="/nowhere",
+    )
+    (run,) = json.loads((tmp_path / "results.json").read_text())["runs"]
+    assert (done.returncode, run["outcome"]) == (LOST, "lost"), done.stdout
+    assert "mmdebstrap" in run["reason"]
+    assert "Traceback" not in done.stdout
+    # What takes long is shown when it begins, and not when all is over.
+    begun, _, _ = done.stdout.partition(" FAILURES ")
+    assert "image strongswan-trixie: begun" in begun
