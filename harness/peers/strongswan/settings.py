@@ -24,6 +24,8 @@ KERNEL_PLUGINS: Mapping[DataPlane, tuple[str, ...]] = {
     # First come, first served: ESP in user space wins over the kernel's when it is named first.
     "userspace": ("kernel-libipsec", "kernel-netlink"),
 }
+FILE_PLUGINS = ("pkcs7", "pkcs12", "pgp", "sshkey", "dnskey", "rc2")
+"""What else swanctl reads certificates and keys with, before it sends them to charon."""
 CONTROL_PLUGINS = ("socket-default", "stroke", "vici", "updown", "counters")
 
 # Of the two logs one is for people; the other holds keys, for the decryptor: those of ESP only
@@ -58,7 +60,8 @@ def charon_settings(data_plane: DataPlane, options: Mapping[str, str | int]) -> 
                 "keys": WITH_KEYS | ESP_KEYS[data_plane],
             },
             "plugins": {"vici": {"socket": f"unix://{VICI_SOCKET}"}},
-        }
+        },
+        "swanctl": {"load": " ".join((*PLUGINS, *FILE_PLUGINS))},
     }
     for name, value in options.items():
         _put(settings, name.split("."), value)

@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import pytest
 
-from harness.peers.strongswan.settings import charon_settings, settings_of, write_settings
+from harness.peers.strongswan.settings import (
+    CONTROL_PLUGINS,
+    KERNEL_PLUGINS,
+    charon_settings,
+    settings_of,
+    write_settings,
+)
 from scenarios.agreements import NET_NET
 
 
@@ -23,6 +29,14 @@ def test_user_space_esp_comes_before_the_kernels() -> None:
     assert isinstance(charon, dict)
     plugins = str(charon["load"]).split()
     assert plugins.index("kernel-libipsec") < plugins.index("kernel-netlink")
+
+
+def test_swanctl_reads_files_with_all_that_charon_has_for_it_and_no_more_than_it_needs() -> None:
+    settings = charon_settings("kernel", {})
+    charon, swanctl = (str(settings[name]["load"]).split() for name in ("charon", "swanctl"))  # type: ignore[index,call-overload]
+    assert {"pem", "pkcs1", "pkcs8", "pkcs12", "x509", "openssl"} <= set(swanctl)
+    assert not {"kernel-netlink", "socket-default", "vici"} & set(swanctl)
+    assert set(swanctl) & set(charon) == set(charon) - {*KERNEL_PLUGINS["kernel"], *CONTROL_PLUGINS}
 
 
 def test_the_keys_of_esp_are_dumped_only_where_no_kernel_tells_them() -> None:
