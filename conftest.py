@@ -1,8 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What holds for every test of the project."""
+"""What holds for every test of the project; scenarios are collected without any of it."""
 
 import importlib.util
 import os
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent / "tests"
+
+
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """Before the first test is imported: hypothesis is far slower to import than a scenario."""
+    if TESTS not in collector.path.parents:
+        return
+    # A lab kernel has no hypothesis, because no scenario needs it.
+    if importlib.util.find_spec("hypothesis") is not None:
+        search_for_counterexamples()
 
 
 def search_for_counterexamples() -> None:
@@ -23,8 +37,3 @@ def search_for_counterexamples() -> None:
         suppress_health_check=[HealthCheck.too_slow],
     )
     settings.load_profile("ikelab")
-
-
-# A lab kernel has no hypothesis, because no scenario needs it.
-if importlib.util.find_spec("hypothesis") is not None:
-    search_for_counterexamples()
