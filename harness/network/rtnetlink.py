@@ -1,120 +1,106 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Requests of rtnetlink (rtnetlink(7)) for links, addresses and routes, as bytes.
+"""Requests of rtnetlink (rtnetlink(7)) for links, addresses and routes, as pyroute2 writes them.
 
-Every run makes some twenty of them, and pyroute2 takes longer to write one than the kernel to do
-what it says.
+Each is written once: the warm network of a lab kernel has asked for the same as a run's will, and
+pyroute2 takes longer to write a request than the kernel to do what it says. Flags and sequence
+number of the header are zero; who sends a request fills them in.
 """
 
-import struct
+from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
+from socket import AF_INET, AF_INET6
 
-from harness.kernel.messages import ATTRIBUTE_HEADER, HEADER, aligned
-
-RTM_NEWLINK, RTM_NEWADDR, RTM_DELADDR, RTM_NEWROUTE = 16, 20, 21, 24
-IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_TXQLEN, IFLA_LINKINFO, IFLA_NET_NS_FD = (
-    1,
-    3,
-    4,
-    13,
-    18,
-    28,
+from pyroute2.netlink import nlmsg
+from pyroute2.netlink.rtnl import (
+    RTM_DELADDR,
+    RTM_NEWADDR,
+    RTM_NEWLINK,
+    RTM_NEWROUTE,
+    rt_proto,
+    rt_type,
 )
-IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
-IFA_ADDRESS, IFA_LOCAL = 1, 2
-RTA_DST, RTA_GATEWAY = 1, 5
-IFF_UP = 1
-IFA_F_NODAD = 0x02
-RT_TABLE_MAIN, RTPROT_STATIC, RTN_UNICAST = 254, 4, 1
-AF_INET, AF_INET6 = 2, 10
-REPLACE, EXCLUSIVE, CREATE = 0x100, 0x200, 0x400
-"""Flags of the header of a request that makes something."""
+from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD, ifaddrmsg
+from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP, ifinfmsg
+from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-_LINK = struct.Struct("=BxHiII")
-_ADDRESS = struct.Struct("=BBBBI")
-_ROUTE = struct.Struct("=BBBBBBBBI")
+REPLACE, EXCLUSIVE, CREATE = 0x100, 0x200, 0x400
+"""Flags of the header of a request that makes something (NLM_F_REPLACE, _EXCL, _CREATE)."""
+RT_TABLE_MAIN = 254
 
 Address = IPv4Address | IPv6Address
 
 
+@lru_cache
 def link_settings(index: int, mac: str, mtu: int, queue: int) -> bytes:
     """Give a link its MAC address, MTU in bytes and queue in frames."""
-    return _message(
-        RTM_NEWLINK,
-        _LINK.pack(0, 0, index, 0, 0),
-        _attribute(IFLA_ADDRESS, bytes.fromhex(mac.replace(":", ""))),
-        _attribute(IFLA_MTU, _number(mtu)),
-        _attribute(IFLA_TXQLEN, _number(queue)),
-    )
+    settings = {"IFLA_ADDRESS": mac, "IFLA_MTU": mtu, "IFLA_TXQLEN": queue}
+    return _written(ifinfmsg(), RTM_NEWLINK, {"index": index}, settings)
 
 
+@lru_cache
 def link_up(index: int) -> bytes:
     """Set a link up."""
-    return _message(RTM_NEWLINK, _LINK.pack(0, 0, index, IFF_UP, IFF_UP))
+    return _written(ifinfmsg(), RTM_NEWLINK, {"index": index, "flags": IFF_UP, "change": IFF_UP})
 
 
 def new_veth(name: str, peer: str, network: int) -> bytes:
     """Make a veth pair; `network` is a descriptor of the network namespace of the peer."""
-    end = _LINK.pack(0, 0, 0, 0, 0)
-    end += _attribute(IFLA_IFNAME, _text(peer)) + _attribute(IFLA_NET_NS_FD, _number(network))
-    kind = _attribute(IFLA_INFO_KIND, _text("veth"))
-    kind += _attribute(IFLA_INFO_DATA, _attribute(VETH_INFO_PEER, end))
-    return _message(
-        RTM_NEWLINK,
-        _LINK.pack(0, 0, 0, 0, 0),
-        _attribute(IFLA_IFNAME, _text(name)),
-        _attribute(IFLA_LINKINFO, kind),
-    )
+    end = [["IFLA_IFNAME", peer], ["IFLA_NET_NS_FD", network]]
+    pair = [["VETH_INFO_PEER", {"attrs": end}]]
+    kind = [["IFLA_INFO_KIND", "veth"], ["IFLA_INFO_DATA", {"attrs": pair}]]
+    attributes = {"IFLA_IFNAME": name, "IFLA_LINKINFO": {"attrs": kind}}
+    return _written(ifinfmsg(), RTM_NEWLINK, {}, attributes)
 
 
+@lru_cache
 def new_address(index: int, address: Address, prefix: int) -> bytes:
     """Add an address to a link; one of IPv6 is there at once, whoever else has it."""
     return _address(RTM_NEWADDR, index, address, prefix)
 
 
+@lru_cache
 def no_address(index: int, address: Address, prefix: int) -> bytes:
     """Take an address from a link."""
     return _address(RTM_DELADDR, index, address, prefix)
 
 
+@lru_cache
 def new_route(destination: Address, prefix: int, gateway: Address) -> bytes:
     """Add a route over a gateway to the main table."""
-    scope = 0
-    body = (prefix, 0, 0, RT_TABLE_MAIN, RTPROT_STATIC, scope, RTN_UNICAST, 0)
-    return _message(
-        RTM_NEWROUTE,
-        _ROUTE.pack(_family(gateway), *body),
-        _attribute(RTA_DST, destination.packed),
-        _attribute(RTA_GATEWAY, gateway.packed),
-    )
+    body = {
+        "family": _family(gateway),
+        "dst_len": prefix,
+        "table": RT_TABLE_MAIN,
+        "proto": rt_proto["static"],
+        "type": rt_type["unicast"],
+    }
+    attributes = {"RTA_DST": str(destination), "RTA_GATEWAY": str(gateway)}
+    return _written(rtmsg(), RTM_NEWROUTE, body, attributes)
 
 
 def _address(kind: int, index: int, address: Address, prefix: int) -> bytes:
-    flags = 0 if address.version == 4 else IFA_F_NODAD
-    return _message(
-        kind,
-        _ADDRESS.pack(_family(address), prefix, flags, 0, index),
-        _attribute(IFA_LOCAL, address.packed),
-        _attribute(IFA_ADDRESS, address.packed),
-    )
+    body = {
+        "index": index,
+        "family": _family(address),
+        "prefixlen": prefix,
+        "flags": 0 if address.version == 4 else IFA_F_NODAD,
+    }
+    attributes = {"IFA_LOCAL": str(address), "IFA_ADDRESS": str(address)}
+    return _written(ifaddrmsg(), kind, body, attributes)
 
 
-def _message(kind: int, *parts: bytes) -> bytes:
-    """A message without flags and sequence number, which who sends it fills in."""
-    payload = b"".join(parts)
-    return HEADER.pack(HEADER.size + len(payload), kind, 0, 0, 0) + payload
-
-
-def _attribute(kind: int, payload: bytes) -> bytes:
-    length = ATTRIBUTE_HEADER.size + len(payload)
-    return ATTRIBUTE_HEADER.pack(length, kind) + payload + bytes(aligned(length) - length)
-
-
-def _number(value: int) -> bytes:
-    return struct.pack("=I", value)
-
-
-def _text(text: str) -> bytes:
-    return text.encode() + b"\0"
+def _written(
+    message: nlmsg,
+    kind: int,
+    body: Mapping[str, int],
+    attributes: Mapping[str, object] | None = None,
+) -> bytes:
+    message.update(body)
+    message["attrs"] = [[name, value] for name, value in (attributes or {}).items()]
+    message["header"]["type"] = kind
+    message.encode()
+    return bytes(message.data)
 
 
 def _family(address: Address) -> int:
