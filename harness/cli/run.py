@@ -101,7 +101,11 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
         help="show the decrypted messages of every run, as for one run on its own",
     )
     parser.add_argument(
-        "--jobs", type=count, metavar="N", help="how many at once (default: one for each processor)"
+        "--jobs",
+        type=count,
+        metavar="N",
+        help="how many at once (default: one for each processor); what took longest in the results "
+        "that --out has starts first",
     )
     parser.add_argument(
         "--folder",
