@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import heapq
+from collections import deque
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import pytest
@@ -14,6 +16,8 @@ from harness.plugin.selection import choose, concerns_lab
 from harness.report.results import read_seconds
 
 T = TypeVar("T")
+Timed = tuple[float, T]
+"""Something and the seconds that it takes."""
 POSITION = pytest.StashKey[int]()
 """Which item of the session an item would be, if all ran one after the other."""
 SECONDS = "ikelab_seconds"
@@ -34,40 +38,54 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     choose(config, items)
     for position, item in enumerate(items):
         item.stash[POSITION] = position
-    known: Mapping[str, float] | None = getattr(config, "workerinput", {}).get(SECONDS)
-    if config.option.ikelab_longest_first and known is not None:
-        items[:] = _packed(items, known)
+    told = getattr(config, "workerinput", {})
+    if config.option.ikelab_longest_first and SECONDS in told:
+        items[:] = _packed(items, told[SECONDS], told["workercount"])
 
 
-def _packed(items: Sequence[pytest.Item], known: Mapping[str, float]) -> list[pytest.Item]:
-    """The longest first, and at any time as many that compute as there are that wait.
+def _packed(
+    items: Sequence[pytest.Item], known: Mapping[str, float], workers: int
+) -> list[pytest.Item]:
+    """The longest first, and half of the workers at those that compute while others wait.
 
     A lab kernel under its virtual clock never waits; a run on the host does little else.
     """
-    computing: list[tuple[float, pytest.Item]] = []
-    waiting: list[tuple[float, pytest.Item]] = []
+    computing: list[Timed[pytest.Item]] = []
+    waiting: list[Timed[pytest.Item]] = []
     for item in items:
         guest = concerns_lab(item) and plan_of(item).kernel != "host"
         seconds = known.get(run_name(item), USUAL[guest])
         (computing if guest else waiting).append((seconds, item))
-    return interleaved(longest_first(computing), longest_first(waiting))
+    return shared_out((longest_first(computing), longest_first(waiting)), workers)
 
 
-def longest_first(timed: Sequence[tuple[float, T]]) -> list[tuple[float, T]]:
+def longest_first(timed: Sequence[Timed[T]]) -> list[Timed[T]]:
     """What takes the most seconds first; what takes as many stays in its order."""
     return sorted(timed, key=lambda one: -one[0])
 
 
-def interleaved(*kinds: Sequence[tuple[float, T]]) -> list[T]:
-    """All of several kinds, so that of the seconds of each the same share is over at any time."""
-    shared = [one for kind in kinds for one in _shares(kind)]
-    return [item for _, item in sorted(shared, key=lambda one: one[0])]
+def shared_out(kinds: Sequence[Sequence[Timed[T]]], workers: int) -> list[T]:
+    """The order in which workers come to all of several kinds, each taking one kind as it can.
 
+    A worker has two to begin with, as xdist gives them out, and another one whenever it has ended
+    one. It turns to the next kind where nothing is left of its own.
+    """
+    left = [deque(kind) for kind in kinds]
+    order: list[T] = []
 
-def _shares(timed: Sequence[tuple[float, T]]) -> Iterator[tuple[float, T]]:
-    """Each with the share of the seconds of all that is over when it begins."""
-    total = sum(seconds for seconds, _ in timed) or 1.0
-    over = 0.0
-    for seconds, item in timed:
-        yield over / total, item
-        over += seconds
+    def take(worker: int) -> float | None:
+        for kind in range(worker, worker + len(left)):
+            if queue := left[kind % len(left)]:
+                seconds, item = queue.popleft()
+                order.append(item)
+                return seconds
+        return None
+
+    # When each worker ends what it is at, and how long what it has beside that will take.
+    begun = [(worker, take(worker) or 0.0, take(worker)) for worker in range(workers)]
+    ends = [(end, worker, then) for worker, end, then in begun]
+    heapq.heapify(ends)
+    while any(left):
+        end, worker, then = heapq.heappop(ends)
+        heapq.heappush(ends, (end + (then or 0.0), worker, take(worker)))
+    return order
