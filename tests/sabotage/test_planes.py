@@ -21,11 +21,20 @@ def test_data_planes_turns_red_when_another_does_esp_than_was_asked_for(
 
     lab.disturb = disturb
     turns_red(
-        lab, data_planes, Ikelabd(), sun, MIXED, "direct", because="ESP of moon is done by kernel"
+        lab,
+        data_planes,
+        Ikelabd(),
+        sun,
+        MIXED,
+        "direct",
+        "ikev1",
+        because="ESP of moon is done by kernel",
     )
 
 
 @pytest.mark.needs("esp")
 def test_data_planes_turns_red_when_the_switch_drops_a_packet(lab: Lab, sun: Peer) -> None:
     lab.disturb = lambda net: net.wire("wan").drop(is_esp, sender="sun", nth=3)
-    turns_red(lab, data_planes, Ikelabd(), sun, MIXED, "direct", because=r"assert[^$]*1 == 0")
+    turns_red(
+        lab, data_planes, Ikelabd(), sun, MIXED, "direct", "ikev1", because=r"assert[^$]*1 == 0"
+    )
