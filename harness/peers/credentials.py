@@ -29,6 +29,8 @@ ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """The order of P-256's base point (FIPS 186-5)."""
 EXPONENT = 65537
 RSA_BITS = 2048
+LARGEST_PRIMES = {512: 569, 1024: 105, 1536: 3453, 2048: 1557}
+"""The largest prime of so many bits is two to their power less this."""
 SIEVED = 20_000
 """No candidate for a prime is divisible by an odd number below this."""
 WINDOW = 4096
@@ -67,7 +69,7 @@ class Authority:
         """Credentials for an end, with `identity` as the certificate's subjectAltName.
 
         The certificate is valid around `now`, by default the authority's. What is trusted is the
-        uppermost authority. A key of 2048 `rsa_bits` takes an emulated guest some five seconds.
+        uppermost authority. A key of 2048 `rsa_bits` takes an emulated guest some seconds.
         """
         name = f"{self.name}/{identity}"
         key = _rsa_key(name, rsa_bits) if kind == "rsa" else _key(name, LARGER.get(kind, CURVE))
@@ -123,8 +125,15 @@ def _key(name: str, curve: ec.EllipticCurve = CURVE) -> ec.EllipticCurvePrivateK
 
 @functools.cache
 def _rsa_key(name: str, bits: int) -> rsa.RSAPrivateKey:
-    """An RSA key (RFC 8017 3): libraries make none from a name."""
-    p, q = (_prime(_octets(f"{name}, {which}", bits // 16), bits // 2) for which in "pq")
+    """An RSA key (RFC 8017 3): libraries make none from a name.
+
+    One prime is the same in all, for the search is what takes long: whoever has two of them has
+    both keys, as whoever has this file.
+    """
+    half = bits // 2
+    q = _prime(_octets(f"{name}, q", bits // 16), half)
+    less = LARGEST_PRIMES.get(half)
+    p = _prime(_octets(f"{name}, p", bits // 16), half) if less is None else 2**half - less
     d = pow(EXPONENT, -1, math.lcm(p - 1, q - 1))
     public = rsa.RSAPublicNumbers(EXPONENT, p * q)
     crt = rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q)

@@ -2,12 +2,13 @@
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from harness.peers.credentials import Authority
+from harness.peers.credentials import EXPONENT, LARGEST_PRIMES, Authority
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -42,17 +43,27 @@ def test_the_same_names_on_the_same_day_give_the_same_credentials() -> None:
     assert Authority("CA", NOON).certify("moon") != Authority("CA", NOON).certify("sun")
 
 
-def test_an_rsa_key_is_made_from_its_name_and_signs() -> None:
-    credentials = Authority("CA", NOON).certify("moon", kind="rsa")
-    assert credentials == Authority("CA", NOON).certify("moon", kind="rsa")
+@pytest.mark.parametrize("bits", [1024, 2048, 2560])
+def test_an_rsa_key_is_made_from_its_name_and_signs(bits: int) -> None:
+    credentials = Authority("CA", NOON).certify("moon", kind="rsa", rsa_bits=bits)
+    assert credentials == Authority("CA", NOON).certify("moon", kind="rsa", rsa_bits=bits)
+    assert credentials != Authority("CA", NOON).certify("sun", kind="rsa", rsa_bits=bits)
+    # Reading it looks whether its primes are prime.
     key = load_pem_private_key(credentials.private_key.encode(), None)
     assert isinstance(key, rsa.RSAPrivateKey)
-    assert key.key_size == 2048
+    assert key.key_size == bits
     signature = key.sign(b"hello", padding.PKCS1v15(), hashes.SHA256())
     certificate = x509.load_pem_x509_certificate(credentials.certificate.encode())
     public = certificate.public_key()
     assert isinstance(public, rsa.RSAPublicKey)
     public.verify(signature, b"hello", padding.PKCS1v15(), hashes.SHA256())
+
+
+@pytest.mark.parametrize("bits", LARGEST_PRIMES)
+def test_what_is_told_to_be_a_prime_is_one(bits: int) -> None:
+    prime = 2**bits - LARGEST_PRIMES[bits]
+    assert pow(3, prime - 1, prime) == 1
+    assert prime % EXPONENT != 1
 
 
 def test_a_chain_leads_from_the_end_to_the_authority_that_is_trusted() -> None:
