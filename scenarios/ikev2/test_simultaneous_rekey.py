@@ -8,6 +8,7 @@ from harness.ike.payloads_v2 import Nonce
 from harness.ike.v2.events import ChildSaRemoved, Reason
 from harness.ike.v2.script import Script
 from harness.lab.lab import Lab
+from harness.lab.net import Net
 from harness.network.topologies import MOON_SUN
 from harness.peers.contract import Peer
 from harness.peers.ikelabd import Ikelabd
@@ -40,8 +41,17 @@ def test_simultaneous_rekey(lab: Lab, sun: Peer) -> None:
         net.sun.await_deleted(old.mirrored())
         flow.await_crossed(10)
     assert flow.lost == 0
+    the_redundant_one_is_deleted(net)
+    removed = [event.reason for event in net.moon.observed if isinstance(event, ChildSaRemoved)]
+    assert len(removed) == 2
+    assert Reason.REKEYED in removed
+
+
+def the_redundant_one_is_deleted(net: Net) -> None:
+    """Of two new CHILD_SAs both ends have the same one left (RFC 7296 2.8.1)."""
+    exchanges = net.wire("wan").exchanges
     # The one with the lowest of the four nonces is redundant, and who asked for it deletes it.
-    rekeys = [one for one in net.wire("wan").exchanges if isinstance(one, Rekey)]
+    rekeys = [one for one in exchanges if isinstance(one, Rekey)]
     assert {one.about.sender for one in rekeys} == {"moon", "sun"}
     loser, winner = sorted(rekeys, key=lowest_nonce)
     for gateway in (net.moon, net.sun):
@@ -49,15 +59,9 @@ def test_simultaneous_rekey(lab: Lab, sun: Peer) -> None:
         (child,) = ike.children
         assert {child.inbound, child.outbound} == set(winner.made)
     deleted = {
-        (one.about.sender, spi)
-        for one in net.wire("wan").exchanges
-        if isinstance(one, Delete)
-        for spi in one.spis
+        (one.about.sender, spi) for one in exchanges if isinstance(one, Delete) for spi in one.spis
     }
     assert (loser.about.sender, loser.made[0]) in deleted
-    removed = [event.reason for event in net.moon.observed if isinstance(event, ChildSaRemoved)]
-    assert len(removed) == 2
-    assert Reason.REKEYED in removed
 
 
 def lowest_nonce(rekey: Rekey) -> bytes:

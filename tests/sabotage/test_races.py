@@ -6,6 +6,7 @@ from harness.lab.lab import Lab
 from harness.lab.net import Net
 from harness.lab.wire import is_esp
 from harness.peers.contract import Peer
+from scenarios.ikev2 import test_simultaneous_rekey as simultaneous
 from scenarios.races import test_crossed_rekeys as crossed
 from tests.sabotage.controls import turns_red
 
@@ -13,12 +14,12 @@ from tests.sabotage.controls import turns_red
 def test_crossed_rekeys_turns_red_when_the_highest_nonce_loses(
     lab: Lab, moon: Peer, sun: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lowest = crossed.lowest_nonce
+    lowest = simultaneous.lowest_nonce
 
     def inverted(rekey: Rekey) -> bytes:
         return bytes(255 - octet for octet in lowest(rekey))
 
-    monkeypatch.setattr(crossed, "lowest_nonce", inverted)
+    monkeypatch.setattr(simultaneous, "lowest_nonce", inverted)
     turns_red(lab, crossed.test_crossed_rekeys, moon, sun, because=r"assert \{\d+, \d+\} == ")
 
 
